@@ -1,0 +1,28 @@
+"""Inventory: which clusters there are, and what they are."""
+
+from pydantic import Field
+
+from abdrift.facts.base import ClusterRef, Evidence, Fact, Timestamp
+
+
+class GitSource(Fact):
+    """A remote that a cluster's GitRepository follows; asked once for all clusters that share it."""
+
+    url: str
+    ref: str = Field(description="A full ref such as refs/heads/main, refs/tags/v1, or a commit's hash.")
+
+
+class ClusterInventory(Fact):
+    """One cluster of the fleet. Subject: the cluster's name."""
+
+    cluster: ClusterRef
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description="site, region, environment, customer, wave, node kinds and the user's own.",
+    )
+    kubernetes_version: str | None = None
+    git_sources: tuple[GitSource, ...] = ()
+    inventoried_objects: int = Field(default=0, description="Objects named by Flux inventories in this cluster.")
+    first_seen: Timestamp
+    last_seen: Timestamp = Field(description="The newest heartbeat when this fact was written.")
+    evidence: Evidence

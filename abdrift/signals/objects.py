@@ -1,0 +1,166 @@
+"""The `objects` signal: Kubernetes objects as an agent saw them, what it says of its own sight, and remote Git heads.
+
+A row is an object (`ADDED`, `MODIFIED`, `DELETED`, `LISTED`) or a word about the evidence:
+
+- `SYNCED`: a list of one kind is complete. `detail` holds `SyncDetail`. Objects of that kind that this agent epoch has
+  neither listed nor added since the list began are gone.
+- `LOST`: one kind cannot be seen. `detail` holds `LostDetail`; what rests on it is unknown until the next `SYNCED`.
+- `HEARTBEAT`: the agent lives and its watches are open. `detail` holds `HeartbeatDetail`.
+- `REMOTE`: the head of a remote Git repository. `cluster` is empty, since it is said once for all that follow it, to
+  every partition; `name` is the URL; `detail` holds `RemoteDetail`.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+import pyarrow as pa
+
+from abdrift.signals.schema import TEXT, Column, Signal
+
+OBJECTS = Signal(
+    name="objects",
+    version=1,
+    event_time_column="observed_ms",
+    columns=(
+        Column("cluster", TEXT),
+        Column("op", TEXT),
+        Column("group", TEXT),
+        Column("version", TEXT),
+        Column("kind", TEXT),
+        Column("namespace", TEXT),
+        Column("name", pa.utf8()),
+        Column("uid", pa.utf8()),
+        Column("resource_version", pa.utf8()),
+        Column("observed_ms", pa.int64()),
+        Column("object", pa.binary(), required=False, default=b""),
+        Column("detail", pa.binary(), required=False, default=b""),
+    ),
+)
+
+
+class Op(StrEnum):
+    """What a row says."""
+
+    LISTED = "listed"
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    SYNCED = "synced"
+    LOST = "lost"
+    HEARTBEAT = "heartbeat"
+    REMOTE = "remote"
+
+
+class ObjectRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. `observed_ms` is when the collector received it; `object` is masked, projected JSON."""
+
+    cluster: str
+    op: str
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    observed_ms: int
+    object: bytes = b""
+    detail: bytes = b""
+
+    def parsed(self) -> dict[str, Any]:
+        """Return the object.
+
+        Raises:
+            ValueError: it is no JSON object.
+
+        """
+        value = orjson.loads(self.object)
+        if not isinstance(value, dict):
+            raise ValueError(f"object is {type(value).__name__}, not a JSON object")  # noqa: TRY004  one error for callers
+        return value
+
+
+class SyncDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished list says of its kind. A gap lasts from the last sure moment before it to this row."""
+
+    began_ms: int
+    """When the list request was sent: what is older and was not listed is gone."""
+    objects: int
+    gap_since_ms: int | None = None
+    gap_reason: str | None = None
+    selector: str = ""
+    """The label selector the list was made with."""
+
+
+class LostDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a kind cannot be seen: forbidden, not-found (no such CRD), unreachable, expired."""
+
+    reason: str
+    message: str
+    since_ms: int
+
+
+class HeartbeatDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent says of itself and its cluster."""
+
+    cluster_uid: str
+    interval_ms: int
+    """The next heartbeat comes within this time; silence beyond it means unknown."""
+    started_ms: int
+    labels: dict[str, str] = {}
+    kubernetes_version: str = ""
+    dropped: dict[str, int] = {}
+    """Rows not sent, by reason, since the agent started."""
+
+
+class RemoteDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """The heads of a remote, or why they could not be asked."""
+
+    heads: dict[str, "RemoteHead"] = {}
+    """By full ref, e.g. refs/heads/main."""
+    error: str | None = None
+
+
+class RemoteHead(msgspec.Struct, frozen=True, kw_only=True):
+    """One ref's commit."""
+
+    sha: str
+    author: str | None = None
+    message: str | None = None
+    time_ms: int | None = None
+
+
+D = TypeVar("D", bound=msgspec.Struct)
+
+
+def decode_detail(row: ObjectRow, kind: type[D]) -> D:
+    """Return the row's detail.
+
+    Raises:
+        msgspec.DecodeError, msgspec.ValidationError: it is not of that kind.
+
+    """
+    return msgspec.json.decode(row.detail, type=kind)
+
+
+def encode_detail(detail: msgspec.Struct) -> bytes:
+    """Return the bytes of a row's `detail`."""
+    return msgspec.json.encode(detail)
+
+
+def columns_of(rows: Iterable[ObjectRow]) -> dict[str, list[Any]]:
+    """Return the rows' values by column, as `abdrift.frames.encode` takes them."""
+    listed = list(rows)
+    return {column.name: [getattr(row, column.name) for row in listed] for column in OBJECTS.columns}
+
+
+def rows_of(batch: pa.RecordBatch) -> list[ObjectRow]:
+    """Return a decoded frame's rows, in order."""
+    values = {name: batch.column(name).to_pylist() for name in batch.schema.names}
+    return [
+        ObjectRow(**{name: column[i] for name, column in values.items() if name in ObjectRow.__struct_fields__})
+        for i in range(batch.num_rows)
+    ]

@@ -1,0 +1,269 @@
+"""Every topic: its name, key, model, retention, writer and readers.
+
+Documents, schemas, manifests and access rules are generated from here.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from abdrift.facts.commands import BreakerState, Command, Decision, Outcome
+from abdrift.facts.dead_letter import DeadLetter
+from abdrift.facts.drift import Finding, OwnerVerdict
+from abdrift.facts.governance import Approval, Policy
+from abdrift.facts.health import Health
+from abdrift.facts.inventory import ClusterInventory
+
+DEFAULT_PARTITIONS = 64
+"""Fixed for a topic's version: changing it would move most clusters to another partition."""
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+
+class Format(StrEnum):
+    """What a record's value is."""
+
+    FRAME = "frame"
+    CLOUDEVENT = "cloudevent"
+
+
+class Placement(StrEnum):
+    """Which partition a record goes to."""
+
+    CLUSTER = "cluster"
+    """Its cluster's; what belongs to no cluster goes by its scope."""
+    SINGLE = "single"
+    """The only one: for steps that must see the fleet."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactType:
+    """One type of CloudEvent: the value of its `type` attribute and the model of its `data`."""
+
+    name: str
+    model: type[BaseModel]
+
+    @property
+    def schema_id(self) -> str:
+        """The $id of its JSON Schema, used as `dataschema`."""
+        return f"urn:abdrift:schema:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic of the contract."""
+
+    name: str
+    title: str
+    format: Format
+    key: str
+    public: bool
+    compacted: bool
+    retention_ms: int | None
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    facts: tuple[FactType, ...] = ()
+    placement: Placement = Placement.CLUSTER
+    max_message_bytes: int = 1_048_588
+
+    def config(self) -> dict[str, str]:
+        """Return the topic's Kafka configuration."""
+        config = {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "max.message.bytes": str(self.max_message_bytes),
+            "message.timestamp.type": "LogAppendTime",
+        }
+        if self.retention_ms is not None:
+            config["retention.ms"] = str(self.retention_ms)
+        return config
+
+    def partitions(self, keyed_partitions: int) -> int:
+        """Return how many partitions this topic has where keyed topics have `keyed_partitions`."""
+        return 1 if self.placement is Placement.SINGLE else keyed_partitions
+
+
+FINDING = FactType("dev.abdrift.fleet.drift.finding.v1", Finding)
+VERDICT = FactType("dev.abdrift.fleet.drift.verdict.v1", OwnerVerdict)
+INVENTORY = FactType("dev.abdrift.fleet.inventory.v1", ClusterInventory)
+HEALTH = FactType("dev.abdrift.fleet.health.v1", Health)
+POLICY = FactType("dev.abdrift.fleet.policy.v1", Policy)
+APPROVAL = FactType("dev.abdrift.fleet.approval.v1", Approval)
+COMMAND = FactType("dev.abdrift.fleet.command.v1", Command)
+DECISION = FactType("dev.abdrift.fleet.decision.v1", Decision)
+BREAKER = FactType("dev.abdrift.fleet.breaker.v1", BreakerState)
+OUTCOME = FactType("dev.abdrift.fleet.outcome.v1", Outcome)
+DEAD_LETTER = FactType("dev.abdrift.dead-letter.v1", DeadLetter)
+
+
+def _signals(noun: str, title: str, writers: tuple[str, ...], readers: tuple[str, ...]) -> Topic:
+    return Topic(
+        name=f"abdrift.signals.{noun}.v1",
+        title=title,
+        format=Format.FRAME,
+        key="lane: the source's name",
+        public=False,
+        compacted=False,
+        retention_ms=_DAY_MS,
+        writers=writers,
+        readers=readers,
+        max_message_bytes=8 * 1024 * 1024,
+    )
+
+
+def _fleet(
+    noun: str,
+    title: str,
+    key: str,
+    facts: tuple[FactType, ...],
+    *,
+    writers: tuple[str, ...],
+    readers: tuple[str, ...],
+    kept_days: int | None = None,
+) -> Topic:
+    """Return a public topic: compacted, or kept for `kept_days`."""
+    return Topic(
+        name=f"abdrift.fleet.{noun}.v1",
+        title=title,
+        format=Format.CLOUDEVENT,
+        key=key,
+        public=True,
+        compacted=kept_days is None,
+        retention_ms=None if kept_days is None else kept_days * _DAY_MS,
+        writers=writers,
+        readers=readers,
+        facts=facts,
+    )
+
+
+OBJECTS = _signals(
+    "objects",
+    "Kubernetes objects as an agent saw them, and remote Git heads",
+    ("collectors.kubernetes", "collectors.git"),
+    ("streams.drift", "streams.health"),
+)
+EVENTS = _signals("events", "Kubernetes Events", ("collectors.kubernetes",), ("streams.health",))
+FLEET_INVENTORY = _fleet(
+    "inventory",
+    "Which clusters there are",
+    "cluster name",
+    (INVENTORY,),
+    writers=("streams.drift",),
+    readers=("collectors.git", "streams.reduce"),
+)
+FLEET_HEALTH = _fleet(
+    "health",
+    "How every resource is",
+    "resource id",
+    (HEALTH,),
+    writers=("streams.health", "streams.rollup"),
+    readers=("streams.reduce",),
+)
+FLEET_DRIFT = _fleet(
+    "drift",
+    "Findings and verdicts",
+    "finding id or verdict id",
+    (FINDING, VERDICT),
+    writers=("streams.drift",),
+    readers=("streams.reduce", "sinks.gitops"),
+)
+FLEET_POLICY = _fleet(
+    "policy",
+    "The policy in force, signed; one copy in every partition",
+    "policy name",
+    (POLICY,),
+    writers=("abdrift.cli",),
+    readers=("streams.drift", "streams.reduce"),
+)
+FLEET_APPROVALS = _fleet(
+    "approvals",
+    "What people told the governor, signed",
+    "subject id",
+    (APPROVAL,),
+    writers=("abdrift.cli",),
+    readers=("streams.reduce",),
+)
+FLEET_COMMANDS = _fleet(
+    "commands",
+    "Signed commands to clusters",
+    "command id",
+    (COMMAND,),
+    writers=("streams.governor",),
+    readers=("sinks.gitops",),
+    kept_days=7,
+)
+FLEET_DECISIONS = _fleet(
+    "decisions",
+    "What the governor decided and why, refusals too",
+    "decision id",
+    (DECISION, BREAKER),
+    writers=("streams.governor",),
+    readers=(),
+    kept_days=90,
+)
+FLEET_OUTCOMES = _fleet(
+    "outcomes",
+    "What came of commands: the audit",
+    "command id",
+    (OUTCOME,),
+    writers=("sinks.gitops",),
+    readers=("streams.reduce", "sinks.gitops"),
+    kept_days=365,
+)
+FLEET_REDUCED = Topic(
+    name="abdrift.internal.fleet.v1",
+    title="What the steps that see the whole fleet need, in one order",
+    format=Format.CLOUDEVENT,
+    key="the fact's subject",
+    public=False,
+    compacted=False,
+    retention_ms=7 * _DAY_MS,
+    writers=("streams.reduce",),
+    readers=("streams.governor", "streams.rollup"),
+    facts=(INVENTORY, HEALTH, FINDING, VERDICT, POLICY, APPROVAL, OUTCOME),
+    placement=Placement.SINGLE,
+)
+DEAD_LETTERS = Topic(
+    name="abdrift.dead-letters.v1",
+    title="What could not be read, with the reason",
+    format=Format.CLOUDEVENT,
+    key="source topic",
+    public=True,
+    compacted=False,
+    retention_ms=30 * _DAY_MS,
+    writers=("streams", "sinks"),
+    readers=(),
+    facts=(DEAD_LETTER,),
+    max_message_bytes=12 * 1024 * 1024,
+)
+
+TOPICS: tuple[Topic, ...] = (
+    OBJECTS,
+    EVENTS,
+    FLEET_INVENTORY,
+    FLEET_HEALTH,
+    FLEET_DRIFT,
+    FLEET_POLICY,
+    FLEET_APPROVALS,
+    FLEET_COMMANDS,
+    FLEET_DECISIONS,
+    FLEET_OUTCOMES,
+    FLEET_REDUCED,
+    DEAD_LETTERS,
+)
+
+FACT_TYPES: dict[str, FactType] = {fact.name: fact for topic in TOPICS for fact in topic.facts}
+
+
+def topic_by_name(name: str) -> Topic:
+    """Return the topic of that name, or of that short name such as `fleet.drift`.
+
+    Raises:
+        KeyError: there is no such topic.
+
+    """
+    for topic in TOPICS:
+        if name in (topic.name, topic.name.removeprefix("abdrift.").removesuffix(".v1")):
+            return topic
+    raise KeyError(name)
