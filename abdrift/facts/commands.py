@@ -118,6 +118,8 @@ class Outcome(Fact):
     result: OutcomeResult
     reasons: tuple[DecisionReason, ...] = ()
     fencing: int | None = None
+    command_partition: int | None = Field(default=None, description="Where the command was read.")
+    command_offset: int | None = None
     issued_at: Timestamp | None = None
     received_at: Timestamp | None = None
     patched_at: Timestamp | None = Field(default=None, description="When the API server had taken the patch.")
