@@ -1,7 +1,8 @@
 """Flux's verbs as field-exact patches, and what its objects say of a request.
 
 Pure. Sources: Flux's API (reconcile.fluxcd.io annotations, status.lastHandled*At, conditions) and what real Flux 2.7
-was seen to do: a request is marked handled even while the object is suspended or failing, so handled alone proves nothing.
+was seen to do. A request is marked handled even while the object is suspended or failing, so that word alone proves
+nothing.
 """
 
 from collections.abc import Mapping
