@@ -164,7 +164,7 @@ class DataDir:
 
 def _in_words(error: OSError) -> str:
     if error.errno in {errno.ENOTDIR, errno.EEXIST}:
-        return f"{error.filename} is not a directory"
+        return f"a part of {error.filename} is a file, not a directory"
     return f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror)
 
 
