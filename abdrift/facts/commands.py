@@ -72,7 +72,9 @@ class Decision(Fact):
     """What the governor decided about a set of findings of one owner. Subject: `decision_id`."""
 
     decision_id: str
-    cluster: ClusterRef
+    cluster: ClusterRef | None = Field(
+        default=None, description="Absent where a policy or a word about the whole fleet was refused."
+    )
     owner: ObjectRef | None = None
     finding_ids: tuple[str, ...]
     result: DecisionResult
