@@ -151,7 +151,7 @@ def publish(about: Publication, model: BaseModel | Mapping[str, Any]) -> Outgoin
     scope = about.scope or about.cluster
     assert scope, "a fact needs a cluster or a scope"
     event = CloudEvent(
-        id=fact_id(about.subject, about.fact_type.name, about.cause),
+        id=fact_id(about.subject, f"{about.fact_type.name}@{data.get('revision', 0)}", about.cause),
         source=f"/abdrift/streams/{about.source}",
         type=about.fact_type.name,
         subject=about.subject,

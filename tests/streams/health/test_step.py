@@ -1,0 +1,226 @@
+"""The health step over time: what agents say in, health facts out."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from abdrift import frames
+from abdrift.signals import events, objects
+from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, SyncDetail, encode_detail
+from streams.health import HealthStep
+from streams.step import Batch, Input
+
+T0 = 1_700_000_000_000
+TOPIC = "abdrift.signals.objects.v1"
+
+
+class Story:
+    """A partition's records as they come, and the newest fact of each subject."""
+
+    def __init__(self) -> None:
+        self.cells: dict[str, Any] = {}
+        self.latest: dict[str, dict | None] = {}
+        self.ids: list[str] = []
+        self.refused: list[Any] = []
+        self.offset = 0
+
+    def feed(self, at_seconds: float, *rows: ObjectRow, frame: frames.Frame | None = None) -> "Story":
+        if rows:
+            encoded = frames.encode(objects.OBJECTS, objects.columns_of(rows), ("kubernetes/edge-1", 1, self.offset))
+            frame = frames.decode(encoded.value, encoded.headers)
+        record = Input(TOPIC, 0, self.offset, T0 + int(at_seconds * 1000), frame=frame)
+        self.offset += 1
+        result = HealthStep().process(self.cells, Batch(0, 1, [record]))
+        for key, cell in result.cells.items():
+            if cell is None:
+                self.cells.pop(key)
+            else:
+                self.cells[key] = cell
+        for fact in result.facts:
+            self.latest[fact.key] = fact.event.data if fact.event else None
+            if fact.event:
+                self.ids.append(fact.event.id)
+        self.refused += result.refused
+        return self
+
+    def status(self, key: str) -> str | None:
+        fact = self.latest.get(key)
+        return fact["status"] if fact else None
+
+
+def heartbeat() -> ObjectRow:
+    detail = HeartbeatDetail(cluster_uid="u1", interval_ms=5_000, started_ms=T0, labels={"site": "ber"})
+    return ObjectRow(cluster="edge-1", op="heartbeat", observed_ms=T0, detail=encode_detail(detail))
+
+
+def deployment(available: int, replicas: int = 2, name: str = "web", op: str = "modified") -> ObjectRow:
+    obj = {"spec": {"replicas": replicas}, "status": {"observedGeneration": 1, "availableReplicas": available}}
+    return ObjectRow(
+        cluster="edge-1",
+        op=op,
+        group="apps",
+        version="v1",
+        kind="Deployment",
+        namespace="shop",
+        name=name,
+        uid="d1",
+        observed_ms=T0,
+        object=orjson.dumps(obj),
+    )
+
+
+def warnings(count: int, name: str = "web-7d4b9c6f5-abcde", kind: str = "Pod") -> frames.Frame:
+    row = events.EventRow(
+        cluster="edge-1",
+        namespace="shop",
+        type="Warning",
+        reason="BackOff",
+        component="kubelet",
+        object_group="",
+        object_kind=kind,
+        object_name=name,
+        object_uid="p",
+        count=count,
+        first_ms=T0,
+        last_ms=T0,
+        observed_ms=T0,
+        uid="e1",
+    )
+    encoded = frames.encode(events.EVENTS, events.columns_of([row]), ("kubernetes/edge-1", 1, 0))
+    return frames.decode(encoded.value, encoded.headers)
+
+
+WEB = "workload/edge-1/apps/Deployment/shop/web"
+SHOP = "namespace/edge-1/shop"
+CLUSTER = "cluster/edge-1"
+
+
+def test_all_well() -> None:
+    story = Story().feed(0, heartbeat()).feed(1, deployment(2))
+    assert [story.status(k) for k in (WEB, SHOP, CLUSTER)] == ["healthy"] * 3
+    assert story.latest[CLUSTER]["score"] == 100
+    assert story.latest[CLUSTER]["evidence"]["complete"]
+
+
+def test_without_a_heartbeat_the_cluster_is_unknown() -> None:
+    story = Story().feed(0, deployment(2))
+    assert story.status(CLUSTER) == "unknown"
+
+
+def test_degraded_waits_and_recovery_waits_longer() -> None:
+    story = Story().feed(0, heartbeat(), deployment(2)).feed(1, deployment(1))
+    assert story.status(WEB) == "healthy"
+    story.feed(12, heartbeat())
+    assert story.status(WEB) == "degraded"
+    story.feed(13, deployment(2)).feed(20, heartbeat())
+    assert story.status(WEB) == "degraded"
+    story.feed(29, heartbeat())
+    assert story.status(WEB) == "healthy"
+
+
+def test_flapping_never_shows() -> None:
+    story = Story().feed(0, heartbeat(), deployment(2))
+    for second in range(1, 60, 2):
+        story.feed(second, heartbeat(), deployment(1)).feed(second + 1, deployment(2))
+    assert story.status(WEB) == "healthy"
+    assert story.latest[WEB]["revision"] == 1
+
+
+def test_failing_shows_at_once_and_reaches_the_top() -> None:
+    story = Story().feed(0, heartbeat(), deployment(2)).feed(1, deployment(0))
+    assert [story.status(k) for k in (WEB, SHOP, CLUSTER)] == ["failing"] * 3
+
+
+def test_silence_is_unknown_with_last_seen_and_ends_with_the_next_word() -> None:
+    story = Story().feed(0, heartbeat(), deployment(2)).feed(16, frame=None)
+    assert [story.status(k) for k in (WEB, SHOP, CLUSTER)] == ["unknown"] * 3
+    assert story.latest[CLUSTER]["last_seen"].startswith("2023-11-14T22:13:20")
+    assert not story.latest[CLUSTER]["evidence"]["complete"]
+    story.feed(17, heartbeat())
+    assert [story.status(k) for k in (WEB, SHOP, CLUSTER)] == ["healthy"] * 3
+
+
+@pytest.mark.parametrize(
+    ("why", "status"),
+    [pytest.param("forbidden", "unknown", id="forbidden"), pytest.param("not-found", "healthy", id="no-such-crd")],
+)
+def test_a_kind_that_cannot_be_seen(why: str, status: str) -> None:
+    lost = ObjectRow(
+        cluster="edge-1",
+        op="lost",
+        group="apps",
+        kind="Deployment",
+        observed_ms=T0,
+        detail=encode_detail(LostDetail(reason=why, message="m", since_ms=T0)),
+    )
+    story = Story().feed(0, heartbeat(), deployment(2), lost)
+    assert story.status(CLUSTER) == status
+    synced = ObjectRow(
+        cluster="edge-1",
+        op="synced",
+        group="apps",
+        kind="Deployment",
+        observed_ms=T0,
+        detail=encode_detail(SyncDetail(began_ms=T0 - 1, objects=1)),
+    )
+    assert story.feed(1, synced).status(CLUSTER) == "healthy"
+
+
+def test_deleted_and_unlisted_workloads_are_forgotten() -> None:
+    story = Story().feed(0, heartbeat(), deployment(2), deployment(2, name="api"))
+    story.feed(1, deployment(2, op="deleted"))
+    assert story.latest[WEB] is None
+    synced = ObjectRow(
+        cluster="edge-1",
+        op="synced",
+        group="apps",
+        kind="Deployment",
+        observed_ms=T0,
+        detail=encode_detail(SyncDetail(began_ms=T0 + 1, objects=0)),
+    )
+    story.feed(2, synced)
+    assert story.latest[WEB.replace("web", "api")] is None
+    assert story.latest[SHOP] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("web-7d4b9c6f5-abcde", "Pod"), ("web-7d4b9c6f5", "ReplicaSet"), ("web", "Deployment")],
+)
+def test_unusual_warnings_degrade_and_pass(name: str, kind: str) -> None:
+    story = Story().feed(0, heartbeat(), deployment(2)).feed(1, frame=warnings(6, name, kind))
+    for second in range(2, 14):
+        story.feed(second, heartbeat())
+    assert story.status(WEB) == "degraded"
+    assert "BackOff" in story.latest[WEB]["reasons"][0]["message"]
+    for second in range(15, 400, 5):
+        story.feed(second, heartbeat())
+    assert story.status(WEB) == "healthy"
+
+
+def test_warnings_about_nothing_known_are_ignored() -> None:
+    story = Story().feed(0, heartbeat()).feed(1, frame=warnings(100, "stray-pod"))
+    assert not [k for k in story.cells if k.startswith("warnings/")]
+
+
+def test_a_broken_row_is_refused_and_its_neighbours_are_judged() -> None:
+    broken = deployment(2, name="broken")
+    rows = (
+        heartbeat(),
+        ObjectRow(**{f: getattr(broken, f) for f in broken.__struct_fields__} | {"object": b"[1]"}),
+        deployment(2),
+    )
+    story = Story().feed(0, *rows)
+    assert [r.reason for r in story.refused] == ["bad-row"]
+    assert story.refused[0].cause.row == 1
+    assert story.status(WEB) == "healthy"
+
+
+def test_ids_are_unique_and_the_cluster_is_said_again() -> None:
+    story = Story().feed(0, heartbeat(), deployment(2))
+    first = story.latest[CLUSTER]["revision"]
+    for second in range(5, 70, 5):
+        story.feed(second, heartbeat())
+    assert story.latest[CLUSTER]["revision"] > first
+    assert len(set(story.ids)) == len(story.ids)
