@@ -1,0 +1,248 @@
+"""What applying desired would change in live: a server-side apply, without the server.
+
+Both documents are walked together. What desired says must be so in live; what only live says counts where the
+applying manager owns it and nobody else does, for then the apply would take it away, unless a default brings it back.
+Atomic parts are replaced whole, so there everything counts but defaults.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from streams.drift.compare import managed_fields
+from streams.drift.compare.changes import Change, escape
+from streams.drift.compare.defaults import NOTHING, default_of, vanishes
+from streams.drift.compare.values import equal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from streams.drift.compare.schema import Type
+
+    Tree = Mapping[str, Any]
+
+_SERVER_SET: Final = frozenset({"apiVersion", "kind", "status"})
+"""What a server adds to an object embedded in another, such as a StatefulSet's volume claim template."""
+
+
+class Owned:
+    """The applying manager's field set at one place of the documents, and everyone else's."""
+
+    __slots__ = ("mine", "others")
+
+    def __init__(self, mine: Tree | None, others: tuple[Tree, ...] = ()) -> None:
+        self.mine = mine
+        self.others = others
+
+    def at(self, name: str) -> Owned:
+        """The field sets a step deeper."""
+        mine = self.mine.get(name) if self.mine else None
+        others = tuple(tree[name] or {} for tree in self.others if name in tree) if self.others else ()
+        return Owned(mine, others) if mine is not None or others else NOBODY
+
+    @property
+    def tracked(self) -> bool:
+        """Whether anything is known of who owns what here."""
+        return self.mine is not None or bool(self.others)
+
+
+NOBODY: Final = Owned(None)
+
+
+class Walk:
+    """One comparison under way: its changes so far, in the order of the documents."""
+
+    __slots__ = ("changes",)
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+
+    def value(self, t: Type, live: Any, desired: Any, owned: Owned, path: str) -> None:
+        """Compare what both documents have at a path."""
+        if t.known and owned.mine is None and live == desired:
+            return
+        if isinstance(desired, dict) and isinstance(live, dict):
+            if t.merge == "atomic":
+                self._replaced_map(t, live, desired, path)
+            else:
+                self.fields(t, live, desired, owned, path)
+        elif isinstance(desired, list) and isinstance(live, list):
+            self._list(t, live, desired, owned, path)
+        elif not equal(t.form, live, desired):
+            self.changes.append(Change(path, desired, live, "replace"))
+
+    def fields(self, t: Type, live: Tree, desired: Tree, owned: Owned, path: str) -> None:
+        """Compare two maps that merge key by key."""
+        for key, wanted in desired.items():
+            if wanted is None:
+                continue
+            had = live.get(key)
+            if had is None:
+                self._absent(t, key, wanted, desired, path)
+            else:
+                step = owned.at(f"f:{key}") if owned is not NOBODY else NOBODY
+                self.value(t.child(key), had, wanted, step, f"{path}/{escape(key)}")
+        if not owned.mine:
+            return
+        for key, had in live.items():
+            name = f"f:{key}"
+            if had is not None and name in owned.mine and desired.get(key) is None:
+                self._given_up(t, key, had, desired, owned.at(name), path)
+
+    def _absent(self, t: Type, key: str, wanted: Any, desired: Tree, path: str) -> None:
+        if vanishes(t, key, wanted):
+            return
+        default = default_of(t, key, desired)
+        if default is NOTHING or differs(t.child(key), default, wanted):
+            self.changes.append(Change(f"{path}/{escape(key)}", wanted, None, "remove"))
+
+    def _given_up(self, t: Type, key: str, had: Any, desired: Tree, owned: Owned, path: str) -> None:
+        """A field that the manager owns and no longer says: an apply takes it away, and defaults may return."""
+        here = f"{path}/{escape(key)}"
+        if owned.others:
+            if isinstance(had, dict) and owned.mine:
+                self.fields(t.child(key), had, {}, owned, here)
+            elif isinstance(had, list) and owned.mine:
+                self._list(t.child(key), had, [], owned, here)
+            return
+        default = default_of(t, key, desired)
+        if default is NOTHING:
+            if not vanishes(t, key, had):
+                self.changes.append(Change(here, None, had, "add"))
+        elif differs(t.child(key), had, default):
+            self.changes.append(Change(here, default, had, "replace"))
+
+    def _list(self, t: Type, live: Sequence[Any], desired: Sequence[Any], owned: Owned, path: str) -> None:
+        if t.merge == "keyed":
+            self._associative(t, live, desired, owned, path, _by_keys(t, t.keys))
+        elif t.merge == "set":
+            self._associative(t, live, desired, owned, path, managed_fields.member)
+        elif not t.known and (keys := _keys_seen(owned)):
+            self._associative(t, live, desired, owned, path, _by_keys(t, keys))
+        else:
+            strict = t.known or (owned.mine is None and owned.tracked)
+            self._replaced_list(t, live, desired, path, strict=strict)
+
+    def _associative(
+        self,
+        t: Type,
+        live: Sequence[Any],
+        desired: Sequence[Any],
+        owned: Owned,
+        path: str,
+        name_of: Callable[[Any], str],
+    ) -> None:
+        """Compare two lists whose items have names: keyed lists and sets."""
+        where = _named(live, name_of)
+        wanted = _named(desired, name_of)
+        order = []
+        for name, index in wanted.items():
+            found = where.get(name)
+            if found is None:
+                self.changes.append(Change(f"{path}/{index}", desired[index], None, "remove"))
+                continue
+            order.append(found)
+            step = owned.at(name) if owned is not NOBODY else NOBODY
+            self.value(t.item, live[found], desired[index], step, f"{path}/{found}")
+        for name, index in where.items() if owned.mine else ():
+            if name in owned.mine and name not in wanted and not owned.at(name).others:
+                self.changes.append(Change(f"{path}/{index}", None, live[index], "add"))
+        self._moved(live, order, path)
+
+    def _moved(self, live: Sequence[Any], order: Sequence[int], path: str) -> None:
+        """Items that both have, in another order: an API server keeps the order that is applied."""
+        for is_at, belongs in zip(sorted(order), order, strict=True):
+            if is_at != belongs:
+                self.changes.append(Change(f"{path}/{is_at}", live[belongs], live[is_at], "replace"))
+
+    def _replaced(self, t: Type, live: Any, desired: Any, path: str, *, strict: bool) -> None:
+        if isinstance(desired, dict) and isinstance(live, dict):
+            self._replaced_map(t, live, desired, path, strict=strict)
+        elif isinstance(desired, list) and isinstance(live, list):
+            self._replaced_list(t, live, desired, path, strict=strict)
+        elif not equal(t.form, live, desired):
+            self.changes.append(Change(path, desired, live, "replace"))
+
+    def _replaced_map(self, t: Type, live: Tree, desired: Tree, path: str, *, strict: bool = True) -> None:
+        for key, wanted in desired.items():
+            if wanted is None:
+                continue
+            had = live.get(key)
+            if had is None:
+                self._absent(t, key, wanted, desired, path)
+            else:
+                self._replaced(t.child(key), had, wanted, f"{path}/{escape(key)}", strict=strict)
+        for key, had in live.items():
+            if desired.get(key) is None and not vanishes(t, key, had) and not _filled(t, key, strict=strict):
+                default = default_of(t, key, desired)
+                if default is NOTHING or differs(t.child(key), had, default):
+                    self.changes.append(Change(f"{path}/{escape(key)}", None, had, "add"))
+
+    def _replaced_list(self, t: Type, live: Sequence[Any], desired: Sequence[Any], path: str, *, strict: bool) -> None:
+        for index, wanted in enumerate(desired):
+            here = f"{path}/{index}"
+            if index < len(live):
+                self._replaced(t.item, live[index], wanted, here, strict=strict)
+            else:
+                self.changes.append(Change(here, wanted, None, "remove"))
+        for index in range(len(desired), len(live)):
+            self.changes.append(Change(f"{path}/{index}", None, live[index], "add"))
+
+
+def differs(t: Type, live: Any, desired: Any) -> bool:
+    """Whether a value would read back as another one, defaults aside."""
+    walk = Walk()
+    walk._replaced(t, live, desired, "", strict=True)  # noqa: SLF001  the walk's own entry for what is replaced whole
+    return bool(walk.changes)
+
+
+def _filled(t: Type, key: str, *, strict: bool) -> bool:
+    """Whether a server may have filled in what desired does not say, within a part that is replaced whole."""
+    if not t.known:
+        return not strict
+    return key in _SERVER_SET and "metadata" in t.fields
+
+
+def _by_keys(t: Type, keys: tuple[str, ...]) -> Callable[[Any], str]:
+    defaults = t.item.defaults
+
+    def name_of(item: Any) -> str:
+        if not isinstance(item, dict):
+            return managed_fields.member(item)
+        return managed_fields.element({k: item.get(k, defaults.get(k)) for k in keys})
+
+    return name_of
+
+
+def _named(items: Sequence[Any], name_of: Callable[[Any], str]) -> dict[str, int]:
+    """Where each item is; of items with the same name the later ones are told apart by their count."""
+    where: dict[str, int] = {}
+    for index, item in enumerate(items):
+        name, count = name_of(item), 1
+        while name in where:
+            count += 1
+            name = f"{name_of(item)}#{count}"
+        where[name] = index
+    return where
+
+
+def _keys_seen(owned: Owned) -> tuple[str, ...]:
+    """A custom resource's list keys, learnt from a field set that names items of the list by them."""
+    for tree in (owned.mine or {}, *owned.others):
+        for name in tree:
+            if name.startswith("k:"):
+                return tuple(managed_fields.keys_of(name))
+    return ()
+
+
+def ownership_of(t: Type, document: Any) -> Tree:
+    """The field set of a document, as if a manager had applied it."""
+    if isinstance(document, dict) and t.merge != "atomic":
+        tree = {f"f:{key}": ownership_of(t.child(key), v) for key, v in document.items() if v is not None}
+        return {".": {}, **tree} if tree else tree
+    if isinstance(document, list) and t.merge == "keyed":
+        name_of = _by_keys(t, t.keys)
+        return {name_of(item): ownership_of(t.item, item) for item in document}
+    if isinstance(document, list) and t.merge == "set":
+        return {managed_fields.member(item): {} for item in document}
+    return {}

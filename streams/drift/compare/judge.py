@@ -1,0 +1,173 @@
+"""The verdict over a pair of objects."""
+
+from __future__ import annotations
+
+import base64
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from streams.drift.compare import ignore, known_types, managed_fields, predicted
+from streams.drift.compare.applied import NOBODY, Owned, Walk, ownership_of
+from streams.drift.compare.changes import Change, Comparison, UnjudgeableError, escape
+from streams.drift.compare.options import CompareOptions
+from streams.drift.compare.policy import LAST_APPLIED, MANAGERS, policy_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from streams.drift.compare.policy import Policy
+    from streams.drift.compare.schema import Type
+
+    Document = Mapping[str, Any]
+
+_DEFAULTS: Final = CompareOptions()
+_UNCOUNTED: Final = frozenset({"apiVersion", "kind", "metadata", "status"})
+_LAST_APPLIED_PATH: Final = "/metadata/annotations/" + escape(LAST_APPLIED)
+_LIVE_ONLY: Final = Comparison(exempt="nothing is desired: the object is an orphan, which is another finding")
+
+
+def compare(
+    live: Document | None,
+    desired: Document | None,
+    options: CompareOptions = _DEFAULTS,
+    predicted_live: Document | None = None,
+) -> Comparison:
+    """Whether and where a live object differs from what GitOps applied or would apply.
+
+    `predicted_live` is what an API server answered to a dry run of applying desired; live is then compared with that.
+    An object that is desired and not live differs as a whole, at the pointer "". Raises UnjudgeableError where the
+    documents are no objects or not the same one.
+    """
+    if desired is None and live is not None:
+        return _LIVE_ONLY
+    desired = _object(desired, "desired")
+    if live is None:
+        return Comparison((Change("", desired, None, "remove"),))
+    live = _object(live, "live")
+    _check_same(live, desired, "desired")
+    if predicted_live is not None:
+        predicted_live = _object(predicted_live, "predicted_live")
+        _check_same(live, predicted_live, "predicted_live")
+    policy = policy_of(options.managers)
+    rules = ignore.ignored(options.ignore, desired)
+    exempt = "an ignore rule names the whole object" if rules.everything else policy.exempts(live, desired)
+    if exempt:
+        return Comparison(exempt=exempt)
+    try:
+        changes = _changes(live, desired, predicted_live, options, policy)
+        return Comparison(tuple(rules.of(changes, live)))
+    except RecursionError:
+        raise UnjudgeableError("the object is nested too deeply to be judged") from None
+
+
+def _changes(
+    live: Document, desired: Document, answer: Document | None, options: CompareOptions, policy: Policy
+) -> Iterable[Change]:
+    t = known_types.resolve(desired["apiVersion"], desired["kind"], options.known_fields)
+    if answer is None:
+        changes = _by_applying(t, _stored(live), _stored(desired), options, policy)
+    else:
+        found = predicted.whole(t, _stored(live), _stored(answer), policy)
+        managers = _managers(options)
+        changes = list(found if policy.foreign_writes else predicted.written_by(managers, found, answer))
+    return (change for change in changes if change.path != _LAST_APPLIED_PATH)
+
+
+def _managers(options: CompareOptions) -> tuple[str, ...]:
+    return options.managers or MANAGERS
+
+
+def _by_applying(t: Type, live: Document, desired: Document, options: CompareOptions, policy: Policy) -> list[Change]:
+    owned = _ownership(t, live, options, policy)
+    walk = Walk()
+    wanted = desired.get("metadata")
+    meta, meta_owned = t.child("metadata"), owned.at("f:metadata")
+    counted = {key: wanted[key] for key in policy.metadata if key in wanted}
+    had = {key: live["metadata"][key] for key in policy.metadata if key in live["metadata"]}
+    walk.fields(meta, had, counted, meta_owned, "/metadata")
+    walk.fields(t, _counted(live), _counted(desired), owned, "")
+    return walk.changes
+
+
+def _counted(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key not in _UNCOUNTED}
+
+
+def _ownership(t: Type, live: Document, options: CompareOptions, policy: Policy) -> Owned:
+    """What the applying manager owns, and what others own."""
+    wanted = _managers(options)
+    mine, others = [], []
+    for entry in managed_fields.entries_of(live):
+        applied = entry.manager in wanted and entry.operation == "Apply" and not entry.subresource
+        taken = bool(options.takes_over) and entry.manager.startswith(options.takes_over)
+        (mine if applied or taken else others).append(entry.fields)
+    if policy.last_applied and (before := _last_applied(live)) is not None:
+        mine.append(managed_fields.FieldSet(ownership_of(t, before)))
+        others = []  # a client-side apply takes away what it applied before, whoever else owns it
+    if not mine and not others:
+        return NOBODY
+    own = reduce(managed_fields.FieldSet.union, mine).tree if mine else None
+    return Owned(own, tuple(field_set.tree for field_set in others))
+
+
+def _last_applied(live: Document) -> Document | None:
+    annotations = live["metadata"].get("annotations")
+    said = annotations.get(LAST_APPLIED) if isinstance(annotations, dict) else None
+    if not isinstance(said, str):
+        return None
+    try:
+        before = orjson.loads(said)
+    except orjson.JSONDecodeError:
+        return None
+    return before if isinstance(before, dict) else None
+
+
+def _object(document: Any, name: str) -> Document:
+    if not isinstance(document, dict):
+        raise UnjudgeableError(f"{name} is no Kubernetes object: it is {_spoken(document)}")
+    for key in ("apiVersion", "kind"):
+        if not isinstance(document.get(key), str) or not document[key]:
+            raise UnjudgeableError(f"{name} is no Kubernetes object: it says no {key}")
+    if not isinstance(document.get("metadata"), dict):
+        raise UnjudgeableError(f"{name} is no Kubernetes object: it has no metadata")
+    return document
+
+
+def _spoken(document: Any) -> str:
+    return "null" if document is None else f"a {type(document).__name__}"
+
+
+def _check_same(live: Document, other: Document, name: str) -> None:
+    if live["kind"] != other["kind"]:
+        raise UnjudgeableError(f"live is a {live['kind']}, {name} a {other['kind']}")
+    if live["apiVersion"] != other["apiVersion"]:
+        raise UnjudgeableError(
+            f"live is read as {live['apiVersion']}, {name} is {other['apiVersion']}; read live at {name}'s version"
+        )
+    for key in ("name", "namespace"):
+        one, another = live["metadata"].get(key), other["metadata"].get(key)
+        if one and another and one != another:
+            raise UnjudgeableError(f"live and {name} are not the same object: {key} {one!r} and {another!r}")
+
+
+def _stored(document: Document) -> Document:
+    """A document as an API server keeps it, where that takes more than its type's table tells."""
+    if document["apiVersion"] == "v1" and document["kind"] == "Secret":
+        return _stored_secret(document)
+    aggregated = document["kind"] == "ClusterRole" and isinstance(document.get("aggregationRule"), dict)
+    if aggregated and document["apiVersion"].startswith("rbac.authorization.k8s.io/"):
+        # A controller fills the rules of an aggregated role; Kubernetes overwrites what anyone else says there.
+        return {key: value for key, value in document.items() if key != "rules"}
+    return document
+
+
+def _stored_secret(document: Document) -> Document:
+    """A Secret with `stringData` merged into `data`, and null values as empty ones."""
+    said, data = document.get("stringData"), document.get("data")
+    stored = {key: "" if value is None else value for key, value in (data or {}).items()}
+    for key, value in (said or {}).items():
+        stored[key] = base64.b64encode(value.encode()).decode() if isinstance(value, str) else value
+    kept = {key: value for key, value in document.items() if key not in ("data", "stringData")}
+    return {**kept, "data": stored} if stored else kept

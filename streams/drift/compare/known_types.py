@@ -1,0 +1,100 @@
+"""Fields of custom resources that are known to hold a type of Kubernetes.
+
+An API server keeps a custom resource's strings as they are written, so its own dry run tells `60s` from `1m0s`. The
+controllers that read these fields do not; so they are compared by value, as Argo CD does for `knownTypeFields`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from streams.drift.compare.changes import UnjudgeableError
+from streams.drift.compare.schema import ANY, Type, table, type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+KnownFields = tuple[tuple[str, str], ...]
+"""Pairs of a dotted field and a type: `("spec.interval", "meta/v1/Duration")`."""
+
+_DURATION: Final = "meta/v1/Duration"
+_TIMED: Final = ("spec.interval", "spec.timeout", "spec.retryInterval")
+_HELM: Final = (
+    *_TIMED,
+    "spec.chart.spec.interval",
+    "spec.install.timeout",
+    "spec.upgrade.timeout",
+    "spec.rollback.timeout",
+    "spec.uninstall.timeout",
+    "spec.test.timeout",
+)
+_MACHINE: Final = ("nodeDrainTimeout", "nodeVolumeDetachTimeout", "nodeDeletionTimeout")
+_ALIASES: Final = {
+    "core/v1/PodSpec": "io.k8s.api.core.v1.PodSpec",
+    "core/Quantity": "io.k8s.apimachinery.pkg.api.resource.Quantity",
+    "core/v1/ResourceList": "io.k8s.api.core.v1.ResourceQuotaSpec",
+    _DURATION: "io.k8s.apimachinery.pkg.apis.meta.v1.Duration",
+    "meta/v1/Time": "io.k8s.apimachinery.pkg.apis.meta.v1.Time",
+}
+
+
+def _durations(fields: Iterable[str]) -> KnownFields:
+    return tuple((field, _DURATION) for field in fields)
+
+
+_BY_GROUP: Final = {
+    "source.toolkit.fluxcd.io": _durations(_TIMED),
+    "kustomize.toolkit.fluxcd.io": _durations(_TIMED),
+    "helm.toolkit.fluxcd.io": _durations(_HELM),
+    "image.toolkit.fluxcd.io": _durations(_TIMED),
+    "notification.toolkit.fluxcd.io": _durations(_TIMED),
+}
+_BY_KIND: Final = {
+    "cert-manager.io/Certificate": _durations(("spec.duration", "spec.renewBefore")),
+    "cert-manager.io/CertificateRequest": _durations(("spec.duration",)),
+    "cluster.x-k8s.io/Machine": _durations(f"spec.{field}" for field in _MACHINE),
+    "cluster.x-k8s.io/MachineDeployment": _durations(f"spec.template.spec.{field}" for field in _MACHINE),
+    "argoproj.io/Rollout": (("spec.template.spec", "core/v1/PodSpec"),),
+}
+
+
+@lru_cache(maxsize=1_024)
+def resolve(api_version: str, kind: str, more: tuple[tuple[str, KnownFields], ...] = ()) -> Type:
+    """The type to compare a kind by; `more` adds known fields by `<group>/<Kind>`.
+
+    Raises UnjudgeableError where `more` names a type that Kubernetes does not publish.
+    """
+    published = type_of(api_version, kind)
+    if published is not ANY:
+        return published
+    group = api_version.rpartition("/")[0]
+    fields = _BY_GROUP.get(group, ()) + _BY_KIND.get(f"{group}/{kind}", ())
+    for of_kind, extra in more:
+        if of_kind == f"{group}/{kind}":
+            fields += extra
+    return _overlay(fields)
+
+
+def _overlay(fields: KnownFields) -> Type:
+    """An unknown type with known fields in it."""
+    root = Type(known=False)
+    root.fields["metadata"] = table().types["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]
+    for dotted, type_name in fields:
+        *parents, last = dotted.split(".")
+        node = root
+        for parent in parents:
+            node = node.fields.setdefault(parent, Type(known=False))
+        node.fields[last] = _named(type_name)
+    return root
+
+
+def _named(type_name: str) -> Type:
+    name = _ALIASES.get(type_name, type_name)
+    if name == _ALIASES[_DURATION]:
+        return Type(name)
+    if type_name == "core/v1/ResourceList":
+        return table().types[name].child("hard")
+    if name not in table().types:
+        raise UnjudgeableError(f"{type_name!r} is no type that Kubernetes publishes; known: {', '.join(_ALIASES)}")
+    return table().types[name]

@@ -1,0 +1,119 @@
+"""What Kubernetes publishes about its types: list keys, atomic parts, defaults, fields held by pointer.
+
+The table `kubernetes.json` is generated from Kubernetes' own code by tests/oracle (its `schema` command); a kind that
+is not in it, a custom resource, is of type `ANY`, whose lists are atomic and whose maps merge key by key.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Merge = Literal["granular", "keyed", "set", "atomic"]
+
+_FORMS: Final = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": "quantity",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Duration": "duration",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "time",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": "time",
+}
+_BYTES: Final = {
+    ("io.k8s.api.core.v1.Secret", "data"),
+    ("io.k8s.api.core.v1.ConfigMap", "binaryData"),
+}
+
+
+class Type:
+    """How one type is stored, merged and compared.
+
+    `known` is false for what Kubernetes does not publish. `form` names a parser of `values.PARSERS`.
+    """
+
+    __slots__ = ("defaults", "fields", "form", "items", "keys", "known", "merge", "name", "pointers", "values")
+
+    def __init__(self, name: str = "", *, known: bool = True) -> None:
+        self.name = name
+        self.known = known
+        self.merge: Merge = "granular"
+        self.fields: dict[str, Type] = {}
+        self.values: Type | None = None
+        self.items: Type | None = None
+        self.keys: tuple[str, ...] = ()
+        self.form: str | None = _FORMS.get(name)
+        self.defaults: Mapping[str, Any] = {}
+        self.pointers: frozenset[str] = frozenset()
+
+    def child(self, key: str) -> Type:
+        """The type of a struct's field or of a map's value."""
+        return self.fields.get(key) or self.values or ANY
+
+    @property
+    def item(self) -> Type:
+        """The type of a list's items."""
+        return self.items or ANY
+
+
+ANY: Final = Type(known=False)
+
+
+class _Table:
+    """The published types, linked with one another once."""
+
+    def __init__(self, raw: bytes) -> None:
+        document = orjson.loads(raw)
+        self._defaults = document["defaults"]
+        self.kinds: dict[str, str] = document["kinds"]
+        self.types = {name: Type(name) for name in document["types"]}
+        for name, described in document["types"].items():
+            self._fill(self.types[name], described)
+
+    def _fill(self, target: Type, described: dict[str, Any]) -> None:
+        target.defaults = self._defaults.get(target.name, {})
+        target.pointers = frozenset(described.get("pointers", ()))
+        target.fields = {field: self._resolve(d) for field, d in described.get("fields", {}).items()}
+        for field in target.fields:
+            if (target.name, field) in _BYTES:
+                target.fields[field] = _map_of_bytes()
+        if "values" in described:
+            target.values = self._resolve(described["values"])
+        if "items" in described:
+            target.items = self._resolve(described["items"])
+            target.keys = tuple(described.get("keys", ()))
+            target.merge = "keyed" if target.keys else "set" if described.get("set") else "atomic"
+        elif described.get("atomic"):
+            target.merge = "atomic"
+
+    def _resolve(self, described: str | dict[str, Any]) -> Type:
+        if isinstance(described, str):
+            return self.types.get(described, ANY)
+        if "type" in described:
+            return self.types.get(described["type"], ANY)
+        resolved = Type()
+        self._fill(resolved, described)
+        return resolved
+
+
+def _map_of_bytes() -> Type:
+    encoded, mapping = Type(), Type()
+    encoded.form = "base64"
+    mapping.values = encoded
+    return mapping
+
+
+@cache
+def table() -> _Table:
+    """The published types, read on first use."""
+    return _Table(resources.files(__package__).joinpath("kubernetes.json").read_bytes())
+
+
+def type_of(api_version: str, kind: str) -> Type:
+    """The type of a kind, `ANY` where Kubernetes does not publish it."""
+    published = table()
+    name = published.kinds.get(f"{api_version} {kind}")
+    return published.types[name] if name else ANY

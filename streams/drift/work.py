@@ -1,0 +1,120 @@
+"""One batch in the making: cells as they are so far, and what is still to be judged and said.
+
+The cells given to a step are never touched; what changes lies over them until the batch ends.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+from pydantic import BaseModel
+
+from abdrift.facts.governance import Policy
+from abdrift.topics import FactType, Topic
+from streams.drift.cells import AnyCell, ClusterCell, ObjectCell, OwnerCell, PartitionCell, PolicyCell, TimersCell
+from streams.step import Cause, Outgoing, Publication, Refused, publish, tombstone
+
+C = TypeVar("C", bound=AnyCell)
+
+
+@dataclass(slots=True)
+class Work:
+    """What a batch has changed so far. Everything here lives for one call of `process`."""
+
+    base: Mapping[str, AnyCell]
+    changed: dict[str, AnyCell | None] = field(default_factory=dict)
+    facts: list[Outgoing] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    now_ms: int = 0
+    """Append time of the record at hand."""
+    cause: Cause = field(default_factory=lambda: Cause("", 0, 0))
+    objects: dict[tuple[str, str], None] = field(default_factory=dict)
+    """(cluster, object id) to judge before the row ends."""
+    owners: dict[tuple[str, str], None] = field(default_factory=dict)
+    sources: dict[tuple[str, str], None] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], None] = field(default_factory=dict)
+    inventories: dict[str, None] = field(default_factory=dict)
+    _policy: Policy | None = None
+
+    def get(self, key: str, kind: type[C]) -> C | None:
+        """Return the cell under a key, None where there is none."""
+        found = self.changed[key] if key in self.changed else self.base.get(key)
+        assert found is None or isinstance(found, kind), f"{key} holds a {type(found).__name__}"
+        return found
+
+    def put(self, key: str, cell: AnyCell | None) -> None:
+        """Set, or with None delete, a cell."""
+        if cell is None and key not in self.base:
+            self.changed.pop(key, None)
+        else:
+            self.changed[key] = cell
+
+    def result(self) -> dict[str, AnyCell | None]:
+        """Return the cells that differ from those given."""
+        return {key: cell for key, cell in self.changed.items() if cell != self.base.get(key)}
+
+    @property
+    def partition(self) -> PartitionCell:
+        """The partition's cell."""
+        return self.get("partition", PartitionCell) or PartitionCell()
+
+    def cluster(self, cluster: str) -> ClusterCell:
+        """Return a cluster's cell, a new one where it was never heard of."""
+        return self.get(f"cluster/{cluster}", ClusterCell) or ClusterCell(first_seen_ms=self.now_ms)
+
+    def put_cluster(self, cluster: str, cell: ClusterCell) -> None:
+        """Set a cluster's cell."""
+        self.put(f"cluster/{cluster}", cell)
+
+    def owner(self, cluster: str, oid: str) -> OwnerCell | None:
+        """Return an owner's cell."""
+        return self.get(f"owner/{cluster}/{oid}", OwnerCell)
+
+    def put_owner(self, cluster: str, cell: OwnerCell) -> None:
+        """Set an owner's cell; its verdict will be weighed again."""
+        self.put(f"owner/{cluster}/{cell.ref.id}", cell)
+        self.verdicts[cluster, cell.ref.id] = None
+
+    def object(self, cluster: str, oid: str) -> ObjectCell | None:
+        """Return an object's cell."""
+        return self.get(f"object/{cluster}/{oid}", ObjectCell)
+
+    def put_object(self, cluster: str, cell: ObjectCell) -> None:
+        """Set an object's cell."""
+        self.put(f"object/{cluster}/{cell.ref.id}", cell)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force; the default where none was declared."""
+        if self._policy is None:
+            cell = self.get("policy", PolicyCell)
+            self._policy = Policy.model_validate_json(cell.body) if cell else Policy()
+        return self._policy
+
+    def declare(self, policy: Policy | None) -> None:
+        """Put a policy in force, or with None the default."""
+        self.put("policy", PolicyCell(body=policy.model_dump_json().encode()) if policy else None)
+        self._policy = policy
+
+    def wake(self, cluster: str, what: str, due_ms: int) -> None:
+        """Have something looked at again at `due_ms`; a later call for the same replaces the earlier."""
+        key = f"timers/{cluster}"
+        timers = self.get(key, TimersCell) or TimersCell()
+        self.put(key, TimersCell(due_ms={**timers.due_ms, what: due_ms}))
+        partition = self.partition
+        if due_ms < partition.due_ms.get(cluster, due_ms + 1):
+            self.put("partition", msgspec.structs.replace(partition, due_ms={**partition.due_ms, cluster: due_ms}))
+
+    def say(self, topic: Topic, fact_type: FactType, subject: str, cluster: str, model: BaseModel) -> None:
+        """Publish a fact about a subject, caused by the row at hand."""
+        about = Publication(topic, fact_type, subject, "drift", self.cause, self.now_ms, cluster)
+        self.facts.append(publish(about, model))
+
+    def forget(self, topic: Topic, subject: str, cluster: str) -> None:
+        """Publish a tombstone."""
+        self.facts.append(tombstone(topic, subject, cluster))
+
+    def refuse(self, reason: str, message: str) -> None:
+        """Dead-letter the row at hand."""
+        self.refused.append(Refused(self.cause, reason, message))
