@@ -1,0 +1,120 @@
+"""Fixtures of the real parts. A test that asks for one of them is marked `parts`."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.parts import build
+from tests.parts.cluster import Cluster
+from tests.parts.gitops import namespace_ref
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Iterator
+
+    from abdrift.broker import EmbeddedBroker
+    from tests.parts.git import GitRepo
+    from tests.parts.kube_api import KubeApi
+
+CLUSTER_KEY = pytest.StashKey[Cluster]()
+KAFKA_KEY = pytest.StashKey["EmbeddedBroker"]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what the chosen tests need before the first of them, whose time limit a build would exceed."""
+    needed = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
+    if needed and not session.config.option.collectonly:
+        with _terminal(session.config):
+            build.ensure_all(_say)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the parts' logs beside the failure of a test that used them."""
+    report = yield
+    cluster = item.config.stash.get(CLUSTER_KEY, None)
+    if report.failed and cluster is not None and "cluster" in getattr(item, "fixturenames", ()):
+        report.sections.append(("logs of the real parts", cluster.log_tails()))
+    return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Start again what an earlier test stopped, killed or paused."""
+    asked_for = getattr(item, "fixturenames", ())
+    cluster, broker = item.config.stash.get(CLUSTER_KEY, None), item.config.stash.get(KAFKA_KEY, None)
+    if cluster is not None and "cluster" in asked_for:
+        cluster.ensure_running()
+    if broker is not None and "kafka" in asked_for:
+        broker.start()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """The run's cluster of real parts: every test finds all of them running."""
+    with _terminal(pytestconfig):
+        cluster = Cluster(tmp_path_factory.mktemp("cluster"), _say)
+        pytestconfig.stash[CLUSTER_KEY] = cluster
+        cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[EmbeddedBroker]:
+    """The run's Kafka: a real broker, found running by every test. Topics are the tests' own to name and create."""
+    from abdrift.broker import EmbeddedBroker  # noqa: PLC0415  tests without Kafka need not import it
+
+    broker = EmbeddedBroker(tmp_path_factory.mktemp("kafka"))
+    pytestconfig.stash[KAFKA_KEY] = broker
+    with _terminal(pytestconfig):
+        broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+async def admin(cluster: Cluster) -> AsyncIterator[KubeApi]:
+    """A client with every right, for what a test arranges."""
+    async with cluster.api("admin") as api:
+        yield api
+
+
+@pytest.fixture
+async def alice(cluster: Cluster) -> AsyncIterator[KubeApi]:
+    """A person's client, for the edits by hand that a test makes."""
+    async with cluster.api("alice") as api:
+        yield api
+
+
+@pytest.fixture
+async def namespace(admin: KubeApi) -> AsyncIterator[str]:
+    """A new namespace's name. It is deleted afterwards, which nothing waits for."""
+    name = f"test-{secrets.token_hex(4)}"
+    await admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    await admin.delete(namespace_ref(name))
+
+
+@pytest.fixture
+def repo(cluster: Cluster) -> GitRepo:
+    """A new, empty repository on the cluster's Git server."""
+    return cluster.git.create(f"repo-{secrets.token_hex(4)}")
+
+
+@contextmanager
+def _terminal(config: pytest.Config) -> Iterator[None]:
+    """Let through what is printed: setting up takes long enough to be told of."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else nullcontext():
+        yield
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"\nparts: {line}")
+    sys.stderr.flush()

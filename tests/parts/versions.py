@@ -1,0 +1,58 @@
+"""Which version of each real part the tests run. The wrapper modules under `go/` pin the same, hash by hash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+WRAPPERS = Path(__file__).parent / "go"
+
+
+@dataclass(frozen=True)
+class GoPart:
+    """Programs built from one Go module, through the wrapper module `go/<name>`.
+
+    `version_symbol` is the variable that the linker sets to `version`. `cold_build_minutes` is what a build took on
+    2 cores with nothing cached; it only tells people how long to wait.
+    """
+
+    name: str
+    module: str
+    version: str
+    packages: tuple[str, ...]
+    version_symbol: str
+    cold_build_minutes: int
+    has_crds: bool = False
+
+    @property
+    def wrapper(self) -> Path:
+        """The folder with the `go.mod` and `go.sum` that lock every module this part is made of."""
+        return WRAPPERS / self.name
+
+
+def _flux_controller(name: str, version: str, cold_build_minutes: int) -> GoPart:
+    module = f"github.com/fluxcd/{name}"
+    return GoPart(name, module, version, (module,), "main.VERSION", cold_build_minutes, has_crds=True)
+
+
+KUBERNETES = GoPart(
+    name="kube",
+    module="k8s.io/kubernetes",
+    version="v1.34.4",
+    packages=("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    version_symbol="k8s.io/component-base/version.gitVersion",
+    cold_build_minutes=6,
+)
+# One coherent set: Flux 2.7, whose controllers are built against Kubernetes 1.34's libraries.
+SOURCE_CONTROLLER = _flux_controller("source-controller", "v1.7.3", cold_build_minutes=5)
+KUSTOMIZE_CONTROLLER = _flux_controller("kustomize-controller", "v1.7.3", cold_build_minutes=4)
+HELM_CONTROLLER = _flux_controller("helm-controller", "v1.4.0", cold_build_minutes=4)
+
+FLUX_CONTROLLERS = (SOURCE_CONTROLLER, KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
+GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS)
+
+# The wrapper modules' own `go` line; Go refuses an older toolchain, with a message that names no way out.
+GO_MINIMUM = (1, 25)
+
+# Debian's packages carry these; any release that has them will do, bookworm's (3.4.23, 1.7.1) being the oldest tried.
+DEBIAN_PACKAGES = {"etcd": "etcd-server", "kcat": "kcat", "git": "git"}
