@@ -1,0 +1,484 @@
+"""The one file that meets Faust: steps become Faust apps, Kafka keeps their state.
+
+Faust does group membership, assignment, fetching, tables on RocksDB with their changelog topics, recovery and
+standbys. What it does otherwise than the design asks is overruled here and told in
+docs/decisions/0002-engine-commit.md; what a partition does with its records is in `streams.lane`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import faust
+import faust.auth
+import msgspec
+import rocksdict
+from aiokafka import TopicPartition
+from aiokafka.admin import NewTopic
+from aiokafka.errors import TopicAlreadyExistsError
+from faust.types import TP
+
+from abdrift import kafka
+from abdrift.topics import DEAD_LETTERS, Topic
+from streams.commit import Fence, Owner, Seen
+from streams.decode import Record
+from streams.lane import Headers, Lane, Pending, Shared, SupersededError
+from streams.processing import Processor
+from streams.settings import EngineSettings, Surroundings
+from streams.step import Step
+from streams.telemetry import Metrics, event
+
+GROUP_PREFIX: Final = "abdrift-"
+_TABLE: Final = "state"
+_FENCE_KEY: Final = b"__abdrift\0fence"
+_MAX_REQUEST_BYTES: Final = DEAD_LETTERS.max_message_bytes
+_CHANGELOG_CONFIG: Final = {
+    "cleanup.policy": "compact",
+    # A superseded owner's late record covers a rightful one; until it is found and healed, both must still be there.
+    "min.compaction.lag.ms": "3600000",
+    "segment.ms": "3600000",
+    "max.message.bytes": "1048588",
+    "message.timestamp.type": "LogAppendTime",
+}
+
+
+class EngineError(Exception):
+    """The engine cannot start or had to stop; the message says why, and the way out where there is one."""
+
+
+def changelog_topic(step: str) -> str:
+    """Return the name of the topic that keeps a step's state."""
+    return f"{GROUP_PREFIX}{step}-{_TABLE}-changelog"
+
+
+class _LocalState:
+    """A Faust table's RocksDB copies, written only through fences. One database a partition."""
+
+    def __init__(self, changelog: str) -> None:
+        self.changelog = changelog
+        self.table: Any = None
+        self._fences: dict[int, Fence] = {}
+
+    def items(self, partition: int) -> list[tuple[bytes, bytes]]:
+        own = {_FENCE_KEY, self.table.data.offset_key}
+        return [(key, value) for key, value in self._db(partition).items() if key not in own]
+
+    def fence(self, partition: int) -> Fence:
+        if partition not in self._fences:
+            kept = self._db(partition).get(_FENCE_KEY)
+            owner, refused = msgspec.msgpack.decode(kept, type=tuple[Owner, list[bytes]]) if kept else (None, [])
+            self._fences[partition] = Fence(owner, set(refused)) if owner else Fence()
+        return self._fences[partition]
+
+    def next_offset(self, partition: int) -> int:
+        last = self.table.data.persisted_offset(TP(self.changelog, partition))
+        return 0 if last is None else last + 1
+
+    def apply(self, partition: int, seen: Sequence[Seen]) -> None:
+        fence, batch = self.fence(partition), rocksdict.WriteBatch(raw_mode=True)
+        for one in seen:
+            if not fence.accepts(one):
+                continue
+            if one.value is None:
+                batch.delete(one.key)
+            else:
+                batch.put(one.key, one.value)
+        last = max(seen[-1].offset, self.next_offset(partition) - 1)
+        batch.put(_FENCE_KEY, msgspec.msgpack.encode((fence.owner, sorted(fence.refused))))
+        batch.put(self.table.data.offset_key, b"%d" % last)
+        self._db(partition).write(batch)
+
+    def forget(self) -> None:
+        """Drop what is remembered of partitions whose databases may be closed."""
+        self._fences.clear()
+
+    def _db(self, partition: int) -> Any:
+        return self.table.data._db_for_partition(partition)  # noqa: SLF001  Faust's store asks for a current event
+
+
+class _FencedTable(faust.Table):  # type: ignore[misc]  Faust has no types
+    """A table whose recovery refuses what superseded owners wrote, and fails loudly."""
+
+    def __init__(self, app: Any, *, local: _LocalState, worker: "StepWorker", **options: Any) -> None:
+        super().__init__(app, **options)
+        self._local = local
+        self._worker = worker
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        by_partition: dict[int, list[Seen]] = {}
+        for one in batch:
+            message = one.message
+            seen = Seen(message.offset, message.key, message.value, Owner.of(message.headers or ()))
+            by_partition.setdefault(message.partition, []).append(seen)
+        try:
+            for partition, seen_there in by_partition.items():
+                self._local.apply(partition, seen_there)
+        except Exception as error:
+            # Faust's recovery logs a warning and goes on, with records missing.
+            self._worker.fail(error)
+            raise
+
+    async def on_rebalance(self, *args: Any, **options: Any) -> None:
+        self._local.forget()
+        await super().on_rebalance(*args, **options)
+
+
+class _FaustLink:
+    """Kafka as a lane sees it, through a Faust app."""
+
+    def __init__(self, app: Any, settings: EngineSettings, changelog: str) -> None:
+        self._app = app
+        self._settings = settings
+        self._changelog = changelog
+
+    async def send(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> Awaitable[int]:
+        sent = await self._app.producer.send(topic, key, value, partition, None, list(headers))
+
+        async def offset() -> int:
+            return int((await sent).offset)
+
+        return offset()
+
+    async def read_changelog(self, partition: int, start: int, stop: int) -> list[Seen]:
+        found: list[Seen] = []
+        where = TopicPartition(self._changelog, partition)
+        async with kafka.consumer(self._settings.kafka) as consumer:
+            consumer.assign([where])
+            consumer.seek(where, start)
+            while await consumer.position(where) < stop:
+                for record in (await consumer.getmany(where, timeout_ms=500)).get(where, ()):
+                    if record.offset < stop:
+                        found.append(Seen(record.offset, record.key, record.value, Owner.of(record.headers)))
+        return found
+
+    # Faust's pause_partitions drops what is fetched already; these are what its own full buffers use.
+    def pause(self, topic: str, partition: int) -> None:
+        self._app.consumer.on_buffer_full(TP(topic, partition))
+
+    def resume(self, topic: str, partition: int) -> None:
+        self._app.consumer.on_buffer_drop(TP(topic, partition))
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        self._app.add_future(self._app.consumer.seek(TP(topic, partition), offset))
+
+
+class StepWorker:
+    """One step as a Faust app: its lanes, and what Faust tells about them."""
+
+    def __init__(
+        self,
+        step: Step[Any],
+        settings: EngineSettings,
+        counts: Mapping[str, int],
+        around: Surroundings,
+        metrics: Metrics,
+    ) -> None:
+        self.step = step
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._settings = settings
+        self._metrics = metrics
+        self._lanes: dict[int, tuple[Lane[Any], asyncio.Task[None]]] = {}
+        self._partitions = counts[step.reads[0].name]
+        self.app = _faust_app(step, settings, self._partitions)
+        changelog = changelog_topic(step.name)
+        self._local = _LocalState(changelog)
+        self._shared: Shared[Any] = Shared(
+            processor=Processor(step, counts),
+            settings=settings,
+            around=around,
+            metrics=metrics,
+            link=_FaustLink(self.app, settings, changelog),
+            state=self._local,
+            worker=uuid.uuid4().hex[:12],
+            partitions=self._partitions,
+            tick_topic=next((topic for topic in step.reads if not topic.public and not topic.compacted), None),
+        )
+        self._wire()
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the worker for this reason; the first one counts."""
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def start(self) -> None:
+        """Join the group, recover, work. Returns once the first assignment is recovered."""
+        await self.app.start()
+
+    async def stop(self) -> None:
+        """Finish the batches at hand and leave the group."""
+        await self._drop_lanes()
+        await self.app.stop()
+
+    def _wire(self) -> None:
+        app, step = self.app, self.step
+        table = _FencedTable(
+            app,
+            local=self._local,
+            worker=self,
+            name=_TABLE,
+            partitions=self._partitions,
+            key_type=bytes,
+            value_type=bytes,
+            # Faust counts records, not bytes; at 900 KB each this is 58 MB.
+            recovery_buffer_size=64,
+            on_recover=self._recovered,
+        )
+        self._local.table = app.tables.add(table)
+        channel = app.topic(
+            *(topic.name for topic in step.reads),
+            partitions=self._partitions,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            allow_empty=True,
+        )
+        app.agent(channel, name=step.name, concurrency=1)(self._receive)
+        app.on_partitions_revoked.connect(self._revoked)
+
+    async def _receive(self, stream: Any) -> None:
+        async for fetched in stream.noack().events():
+            message = fetched.message
+            lane = self._lanes.get(message.partition)
+            if lane is None:
+                self._metrics.skipped.labels(self.step.name, "not-assigned").inc()
+                continue
+            headers = tuple((name, bytes(value)) for name, value in message.headers or ())
+            record = Record(
+                message.topic,
+                message.partition,
+                message.offset,
+                round(message.timestamp * 1000),
+                message.key,
+                message.value,
+                headers,
+            )
+            lane[0].offer(Pending(record, fetched.ack))
+
+    async def _revoked(self, *_: Any, **__: Any) -> None:
+        """End the lanes before the group goes on: Kafka takes all partitions away at each rebalance."""
+        await self._drop_lanes()
+
+    async def _drop_lanes(self) -> None:
+        lanes, self._lanes = self._lanes, {}
+        self._metrics.lanes.labels(self.step.name).set(0)
+        tasks = [task for _, task in lanes.values()]
+        for lane, _ in lanes.values():
+            lane.close()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self._settings.stop_timeout_seconds / 2)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _recovered(self) -> None:
+        """Start a lane for each partition of ours, and have Faust resume where their states say.
+
+        Faust calls this when the tables are restored and before it seeks to the committed offsets. It ignores what
+        this raises.
+        """
+        try:
+            await self._drop_lanes()
+            assigned = {tp for tp in self.app.consumer.assignment() if tp.topic != self._local.changelog}
+            ends = await self.app.consumer.highwaters(*assigned) if assigned else {}
+            for partition in sorted({tp.partition for tp in assigned}):
+                self._open_lane(partition, {tp.topic: end for tp, end in ends.items() if tp.partition == partition})
+            lanes = dict(self._lanes)
+            if all(await asyncio.gather(*(lane.ready for lane, _ in lanes.values()))):
+                resume = {
+                    TP(topic, partition): offset
+                    for partition, (lane, _) in lanes.items()
+                    for topic, offset in lane.offsets.items()
+                }
+                # aiokafka takes it for an error to be asked for nothing.
+                if resume.keys() & self.app.consumer.assignment():
+                    await self.app.consumer._commit(resume)  # noqa: SLF001  a seek to the committed offsets follows
+                self._metrics.lanes.labels(self.step.name).set(len(lanes))
+        except Exception as error:  # noqa: BLE001  whatever it is, it would go unseen
+            self.fail(error)
+
+    def _open_lane(self, partition: int, ends: Mapping[str, int]) -> None:
+        lane: Lane[Any] = Lane(partition, self._shared, ends)
+        task = asyncio.create_task(lane.run(), name=f"{self.step.name}/{partition}")
+        task.add_done_callback(self._lane_ended)
+        self._lanes[partition] = (lane, task)
+
+    def _lane_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, SupersededError):
+            # The group has moved on without us; Kafka will say so at the next heartbeat and assign anew.
+            event(logging.WARNING, "superseded", step=self.step.name, lane=task.get_name(), reason=error)
+            return
+        self.fail(error)
+
+
+def _faust_app(step: Step[Any], settings: EngineSettings, partitions: int) -> Any:
+    credentials = settings.kafka.faust_credentials()
+    return faust.App(
+        f"{GROUP_PREFIX}{step.name}",
+        broker=settings.kafka.faust_broker(),
+        broker_client_id=settings.kafka.client_id,
+        broker_credentials=getattr(faust, credentials[0])(**credentials[1]) if credentials else None,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 5,
+        broker_rebalance_timeout=settings.rebalance_timeout_seconds,
+        broker_request_timeout=max(settings.request_timeout_seconds, settings.session_timeout_seconds),
+        consumer_auto_offset_reset="earliest",
+        producer_acks=-1,
+        producer_linger=0,
+        producer_max_request_size=_MAX_REQUEST_BYTES,
+        producer_request_timeout=settings.request_timeout_seconds,
+        store="rocksdb://",
+        datadir=settings.data_dir / step.name,
+        table_standby_replicas=settings.standby_replicas,
+        topic_partitions=partitions,
+        topic_replication_factor=settings.replication_factor,
+        topic_disable_leader=True,
+        # Held acks would make a rebalance and a stop wait for them for minutes.
+        stream_wait_empty=False,
+        # Records, not bytes: what a lane may hold is bounded in bytes; this is what lies on the way to it.
+        stream_buffer_maxsize=64,
+        stream_recovery_delay=0.0,
+        autodiscover=False,
+        web_enabled=False,
+    )
+
+
+async def _prepare(steps: Sequence[Step[Any]], settings: EngineSettings) -> dict[str, int]:
+    """Check the steps' topics and create what keeps their state. Return each topic's number of partitions.
+
+    Raises:
+        EngineError: a topic is missing, or has another number of partitions than it must.
+        kafka.KafkaUnreachableError: no broker lets this client in.
+
+    """
+    names = {topic.name for step in steps for topic in (*step.reads, *step.writes)} | {DEAD_LETTERS.name}
+    async with kafka.admin(settings.kafka) as admin:
+        existing = set(await admin.list_topics())
+        if missing := sorted(names - existing):
+            raise EngineError(f"no topic {', '.join(missing)}: run `abdrift topics create`")
+        counts = await _partition_counts(admin, names)
+        for step in steps:
+            (settings.data_dir / step.name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            if len({counts[topic.name] for topic in step.reads}) != 1:
+                found = ", ".join(f"{topic.name} {counts[topic.name]}" for topic in step.reads)
+                raise EngineError(f"step {step.name} needs its inputs to have equally many partitions: {found}")
+            await _prepare_changelog(admin, step, counts[step.reads[0].name], settings)
+    return counts
+
+
+async def _prepare_changelog(admin: Any, step: Step[Any], partitions: int, settings: EngineSettings) -> None:
+    name = changelog_topic(step.name)
+    config = {**_CHANGELOG_CONFIG, **settings.changelog_config}
+    with contextlib.suppress(TopicAlreadyExistsError):
+        await admin.create_topics([NewTopic(name, partitions, settings.replication_factor, topic_configs=config)])
+    if (found := (await _partition_counts(admin, {name})).get(name, partitions)) != partitions:
+        raise EngineError(f"{name} has {found} partitions, step {step.name}'s inputs have {partitions}")
+
+
+async def _partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:
+    return {found["topic"]: len(found["partitions"]) for found in await admin.describe_topics(sorted(names))}
+
+
+def _quiet_faust() -> None:
+    """Have Faust and its helpers say only what matters; the engine tells of the rest itself."""
+    # Its helper library logs for a subclass under the subclass's module.
+    for name in ("faust", "mode", "aiokafka", __name__):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+async def run(
+    steps: Sequence[Step[Any]],
+    settings: EngineSettings,
+    *,
+    stop: asyncio.Event | None = None,
+    around: Surroundings | None = None,
+    metrics: Metrics | None = None,
+) -> None:
+    """Run steps in this event loop until `stop` is set, or until one of them cannot go on.
+
+    Args:
+        steps: Each becomes a Faust app with a consumer group of its own.
+        settings: How.
+        stop: Ends the run in order. None: SIGTERM and SIGINT do.
+        around: Clocks and the like; for tests.
+        metrics: Where to count. None: the process's default registry.
+
+    Raises:
+        EngineError: it could not start, or a step had to stop. What was absorbed until then is kept.
+        kafka.KafkaUnreachableError: no broker lets this client in.
+
+    """
+    _quiet_faust()
+    counts = await _prepare(steps, settings)
+    metrics = metrics or Metrics()
+    workers = [StepWorker(step, settings, counts, around or Surroundings(), metrics) for step in steps]
+    ended = stop or asyncio.Event()
+    with contextlib.ExitStack() as stack:
+        if stop is None:
+            stack.enter_context(_signals_set(ended))
+        starts = [asyncio.create_task(worker.start()) for worker in workers]
+        try:
+            await _until_ended(workers, starts, ended)
+        finally:
+            await _stop_all(workers, starts, settings.stop_timeout_seconds)
+
+
+async def _until_ended(
+    workers: Sequence[StepWorker], starts: Sequence[asyncio.Task[None]], ended: asyncio.Event
+) -> None:
+    """Return when asked to end; raise when a worker fails or Faust gives one up."""
+    asked = asyncio.create_task(ended.wait())
+    crashed = [asyncio.create_task(_crashed(worker.app)) for worker in workers]
+    watched: set[asyncio.Future[Any]] = {asked, *crashed, *(worker.failed for worker in workers), *starts}
+    try:
+        while not asked.done():
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            for one in done - {asked}:
+                if error := one.exception():
+                    raise EngineError(f"{type(error).__name__}: {error}") from error
+            watched -= done
+    finally:
+        for task in (asked, *crashed):
+            task.cancel()
+
+
+async def _crashed(app: Any) -> None:
+    """Raise what made Faust give up. It tells nobody by itself."""
+    while not app.crashed:  # noqa: ASYNC110  mode's event for this belongs to another loop until the app has started
+        await asyncio.sleep(0.2)
+    raise app._crash_reason or EngineError("Faust stopped without a reason")  # noqa: SLF001
+
+
+async def _stop_all(
+    workers: Sequence[StepWorker], starts: Sequence[asyncio.Task[None]], timeout_seconds: float
+) -> None:
+    for start in starts:
+        start.cancel()
+    stops = [asyncio.create_task(worker.stop()) for worker in workers]
+    _, late = await asyncio.wait(stops, timeout=timeout_seconds)
+    for task in late:
+        task.cancel()
+    for worker in workers:
+        worker.failed.cancel()
+    event(logging.INFO, "stopped", steps=",".join(worker.step.name for worker in workers), cut_off=len(late))
+
+
+@contextlib.contextmanager
+def _signals_set(ended: asyncio.Event) -> Any:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,455 @@
+"""One partition of one step, from its records to its commits.
+
+A lane is the only writer of its changelog partition. It takes the partition over (claims it, republishes the last
+commit's facts), then goes round: take what is buffered, process it, commit it, acknowledge it. It speaks asyncio and
+knows Kafka only through `Link` and its state only through `State`; Faust stands behind both, in `streams.engine`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol
+
+from abdrift.cloudevents import CONTENT_TYPE
+from abdrift.topics import Topic
+from streams.commit import (
+    Fence,
+    Ledger,
+    OutboxFact,
+    Owner,
+    Seen,
+    StateError,
+    Write,
+    claim_write,
+    recover,
+)
+from streams.decode import TICK_HEADERS, TICK_KEY, Record, dead_letters
+from streams.processing import Processor, Setting
+from streams.settings import EngineSettings, Surroundings
+from streams.step import CellT, Refused
+from streams.telemetry import Metrics, event
+
+Headers = Sequence[tuple[str, bytes]]
+
+_EVENT_HEADERS: Final[Headers] = (("content-type", CONTENT_TYPE),)
+_CLAIM_TRIES: Final = 10
+
+
+class SupersededError(Exception):
+    """Another worker has claimed this partition; what it writes counts, what this one writes no longer does."""
+
+
+class Link(Protocol):
+    """What a lane needs of Kafka."""
+
+    async def send(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> Awaitable[int]:
+        """Hand a record over; the result gives its offset once it is acknowledged by all replicas, or raises."""
+        ...
+
+    async def read_changelog(self, partition: int, start: int, stop: int) -> list[Seen]:
+        """Return the changelog's records from offset `start` up to, not including, `stop`."""
+        ...
+
+    def pause(self, topic: str, partition: int) -> None:
+        """Fetch no more of an input for now. Safe to repeat."""
+        ...
+
+    def resume(self, topic: str, partition: int) -> None:
+        """Fetch an input again. Safe to repeat."""
+        ...
+
+    def seek(self, topic: str, partition: int, offset: int) -> None:
+        """Deliver an input again from an offset on."""
+        ...
+
+
+class State(Protocol):
+    """The local copy of a step's changelog."""
+
+    changelog: str
+    """The changelog topic's name."""
+
+    def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
+        """Return a partition's keys and values."""
+        ...
+
+    def fence(self, partition: int) -> Fence:
+        """Return who owns a partition, as far as it was read."""
+        ...
+
+    def next_offset(self, partition: int) -> int:
+        """Return the changelog offset up to which the copy holds everything."""
+        ...
+
+    def apply(self, partition: int, seen: Sequence[Seen]) -> None:
+        """Take in changelog records, in order, each as the fence judges it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shared(Generic[CellT]):
+    """What all lanes of a step share."""
+
+    processor: Processor[CellT]
+    settings: EngineSettings
+    around: Surroundings
+    metrics: Metrics
+    link: Link
+    state: State
+    worker: str
+    partitions: int
+    tick_topic: Topic | None
+
+    @property
+    def step(self) -> str:
+        """The step's name."""
+        return self.processor.step.name
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A fetched record and how to acknowledge it."""
+
+    record: Record
+    ack: Callable[[], Any]
+
+
+class Lane(Generic[CellT]):
+    """One partition's worker. `run` it as a task; `offer` it records once `ready` is set."""
+
+    def __init__(self, partition: int, shared: Shared[CellT], ends: Mapping[str, int]) -> None:
+        self.partition = partition
+        self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._shared = shared
+        self._cells: dict[str, CellT] = {}
+        self._ledger: Ledger | None = None
+        self._next_changelog = 0
+        self._queue: deque[Pending] = deque()
+        self._queued_bytes = 0
+        self._due: dict[str, int] = {}
+        self._holes: dict[str, int] = {}
+        self._ends = dict(ends)
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._heal = False
+        self._unsaved_records = 0
+        self._saved_at = time.monotonic()
+        self._tick_due = time.monotonic()
+        self._contiguous = {topic.name for topic in shared.processor.step.reads if not topic.compacted}
+
+    @property
+    def offsets(self) -> Mapping[str, int]:
+        """By input topic: where the committed state resumes. Known once the lane is ready."""
+        return {} if self._ledger is None else self._ledger.offsets
+
+    def offer(self, pending: Pending) -> None:
+        """Take a fetched record in, unless the state or the buffer has it already."""
+        record = pending.record
+        due = self._due.get(record.topic)
+        if due is not None and record.offset < due:
+            self._skip("already-absorbed")
+            pending.ack()
+            return
+        if due is not None and record.offset > due and not self._hole_is_real(record, due):
+            return
+        self._holes.pop(record.topic, None)
+        self._due[record.topic] = record.offset + 1
+        if self._shared.tick_topic and record.topic == self._shared.tick_topic.name:
+            self._push_tick_off()
+        self._queue.append(pending)
+        self._queued_bytes += record.size_bytes
+        self._shared.metrics.buffered_bytes.labels(self._shared.step).inc(record.size_bytes)
+        if self._queued_bytes > self._shared.settings.lane_buffer_bytes:
+            self._shared.link.pause(record.topic, self.partition)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Take the partition over and work until closed.
+
+        Raises:
+            SupersededError: another worker owns the partition.
+            Exception: what Kafka refused, or what is wrong with the state; the worker must stop.
+
+        """
+        try:
+            await self._take_over()
+            self.ready.set_result(True)
+            while not self._closing:
+                if await self._wait():
+                    await self._absorb(self._take())
+                elif not self._closing:
+                    await self._idle()
+            await self._save_if_due(now=True)
+        finally:
+            self._shared.metrics.buffered_bytes.labels(self._shared.step).dec(self._queued_bytes)
+            if not self.ready.done():
+                self.ready.set_result(False)
+
+    def close(self) -> None:
+        """Ask `run` to end after the batch it is at."""
+        self._closing = True
+        self._wake.set()
+
+    # Taking in ------------------------------------------------------------------------------------------------
+
+    def _hole_is_real(self, record: Record, due: int) -> bool:
+        """Whether records between are truly gone (expired, compacted), rather than lost on the way here.
+
+        What can only be lost on the way is asked for once more; if the same record follows again, nothing is between.
+        """
+        topic = record.topic
+        if topic in self._contiguous:
+            first_beyond = self._holes.setdefault(topic, -1)
+            if first_beyond == -1:
+                self._holes[topic] = record.offset
+                self._shared.link.seek(topic, self.partition, due)
+            if first_beyond != record.offset:
+                return False
+            self._skip("missing", record.offset - due)
+            event(
+                logging.WARNING,
+                "records-missing",
+                step=self._shared.step,
+                topic=topic,
+                partition=self.partition,
+                first=due,
+                next=record.offset,
+            )
+        return True
+
+    def _take(self) -> list[Pending]:
+        """Return what is buffered, as far as one batch may hold."""
+        settings = self._shared.settings
+        taken: list[Pending] = []
+        size_bytes = rows = 0
+        while self._queue and len(taken) < settings.batch_records:
+            if size_bytes >= settings.batch_bytes or rows >= settings.batch_rows:
+                break
+            pending = self._queue.popleft()
+            taken.append(pending)
+            size_bytes += pending.record.size_bytes
+            rows += pending.record.rows_promised
+        self._queued_bytes -= size_bytes
+        self._shared.metrics.buffered_bytes.labels(self._shared.step).dec(size_bytes)
+        if self._queued_bytes <= settings.lane_buffer_bytes // 2:
+            for topic in self._due:
+                self._shared.link.resume(topic, self.partition)
+        return taken
+
+    async def _wait(self) -> bool:
+        """Wait for records and return True, or until something else is due and return False."""
+        if not self._queue:
+            self._wake.clear()
+            timeout = max(0.0, self._next_deadline() - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), timeout)
+            if self._queue and self._shared.settings.linger_ms:
+                await asyncio.sleep(self._shared.settings.linger_ms / 1000)
+        return bool(self._queue) and not self._closing
+
+    def _next_deadline(self) -> float:
+        save = self._saved_at + self._shared.settings.persist_seconds if self._unsaved_records else float("inf")
+        tick = self._tick_due if self._shared.tick_topic else float("inf")
+        return min(save, tick, time.monotonic() + 60.0)
+
+    async def _idle(self) -> None:
+        """Do what silence calls for."""
+        await self._save_if_due()
+        topic = self._shared.tick_topic
+        if topic and time.monotonic() >= self._tick_due:
+            self._push_tick_off()
+            await (await self._shared.link.send(topic.name, self.partition, TICK_KEY, None, TICK_HEADERS))
+
+    def _push_tick_off(self) -> None:
+        # Owners of the same partition under different steps would otherwise tick in the same instant.
+        spread = 1.0 + 0.25 * self._shared.around.jitter()
+        self._tick_due = time.monotonic() + self._shared.settings.tick_interval_seconds * spread
+
+    # Processing and committing ----------------------------------------------------------------------------------
+
+    async def _absorb(self, taken: list[Pending]) -> None:
+        shared, started = self._shared, time.monotonic()
+        records = [pending.record for pending in taken]
+        lag_ms = max(0, shared.around.clock_ms() - max(record.append_ms for record in records))
+        setting = Setting(self.partition, shared.partitions, lag_ms, self._restoring())
+        done = shared.processor.run(self._cells, records, setting)
+        shared.metrics.process_seconds.labels(shared.step).inc(time.monotonic() - started)
+        shared.metrics.lag_ms.labels(shared.step).set(lag_ms)
+        await self._refuse(done.refused, records)
+        offsets = {record.topic: record.offset + 1 for record in records}
+        if done.encoded or done.outbox:
+            await self._commit(offsets, done.encoded, done.outbox)
+            for key, cell in done.cells.items():
+                if cell is None:
+                    self._cells.pop(key, None)
+                else:
+                    self._cells[key] = cell
+        else:
+            self._held.offsets.update(offsets)
+            self._unsaved_records += len(records)
+            await self._save_if_due()
+        for pending in taken:
+            pending.ack()
+        shared.metrics.batches.labels(shared.step).inc()
+        shared.metrics.records.labels(shared.step).inc(len(records))
+        shared.metrics.rows.labels(shared.step).inc(done.rows)
+        shared.metrics.commit_seconds.labels(shared.step).observe(time.monotonic() - started)
+        self._stage("acked")
+
+    def _restoring(self) -> bool:
+        """Whether an input has not been read to where it ended when this lane began."""
+        self._ends = {topic: end for topic, end in self._ends.items() if self._held.offsets.get(topic, 0) < end}
+        return bool(self._ends)
+
+    async def _refuse(self, refused: Sequence[Refused], records: Sequence[Record]) -> None:
+        """Publish dead letters, before the state says that their records are dealt with."""
+        if not refused:
+            return
+        shared = self._shared
+        by_position = {(record.topic, record.offset): record for record in records}
+        letters = dead_letters(shared.step, refused, by_position, shared.around.clock_ms())
+        await self._publish([shared.processor.encoded(letter) for letter in letters])
+        for one in refused:
+            shared.metrics.dead_letters.labels(shared.step, one.reason).inc()
+        event(
+            logging.WARNING,
+            "refused",
+            step=shared.step,
+            partition=self.partition,
+            count=len(refused),
+            reason=refused[0].reason,
+            offset=refused[0].cause.offset,
+            message=refused[0].message,
+        )
+
+    async def _commit(
+        self, offsets: Mapping[str, int], cells: Mapping[str, bytes | None], outbox: Sequence[OutboxFact]
+    ) -> None:
+        """Make a batch durable, then visible."""
+        await self._write(self._held.stage(offsets, cells, outbox))
+        self._stage("redo")
+        self._unsaved_records = 0
+        self._saved_at = time.monotonic()
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Publish the outbox and write the cells of the newest redo; heal what an intruder covered."""
+        await asyncio.gather(self._publish_outbox(), self._flush())
+        while self._heal:
+            self._heal = False
+            fence = self._shared.state.fence(self.partition)
+            self._held.heal(fence.refused, recover(self._shared.state.items(self.partition)).cells)
+            await self._write(self._held.restage())
+            await self._flush()
+
+    async def _publish_outbox(self) -> None:
+        await self._publish(self._held.outbox)
+        for fact in self._held.outbox:
+            self._shared.metrics.facts.labels(self._shared.step, fact.topic).inc()
+        self._stage("facts")
+
+    async def _flush(self) -> None:
+        if writes := self._held.flush():
+            await self._write(writes)
+            self._held.flushed()
+        self._stage("cells")
+
+    async def _publish(self, facts: Iterable[OutboxFact]) -> None:
+        link = self._shared.link
+        sent = [
+            await link.send(
+                fact.topic, fact.partition, fact.key.encode(), fact.value, () if fact.value is None else _EVENT_HEADERS
+            )
+            for fact in facts
+        ]
+        await asyncio.gather(*sent)
+
+    async def _save_if_due(self, *, now: bool = False) -> None:
+        """Note how far was read, where records changed nothing; on leaving, also that no fact is owed."""
+        settings = self._shared.settings
+        due = self._unsaved_records and (
+            self._unsaved_records >= settings.persist_records
+            or time.monotonic() >= self._saved_at + settings.persist_seconds
+        )
+        if due or (now and (self._unsaved_records or self._held.outbox)):
+            await self._commit({}, {}, ())
+
+    # Owning -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _held(self) -> Ledger:
+        assert self._ledger is not None, "the partition is taken over before anything else"
+        return self._ledger
+
+    async def _take_over(self) -> None:
+        """Claim the partition, take in what its last owner wrote up to the claim, and finish its last commit."""
+        state = self._shared.state
+        for _ in range(_CLAIM_TRIES):
+            self._next_changelog = state.next_offset(self.partition)
+            owner = Owner(state.fence(self.partition).owner.epoch + 1, self._shared.worker)
+            await self._append([claim_write(owner)], owner)
+            if state.fence(self.partition).owner == owner:
+                break
+        else:
+            raise StateError(f"partition {self.partition} could not be claimed in {_CLAIM_TRIES} tries")
+        found = recover(state.items(self.partition))
+        self._ledger = Ledger.take_over(found, owner, state.fence(self.partition).refused)
+        self._cells = {key: self._shared.processor.decode_cell(value) for key, value in found.cells.items()}
+        self._due = dict(self._ledger.offsets)
+        self._stage("claimed")
+        await self._settle()
+        event(
+            logging.INFO,
+            "partition-taken",
+            step=self._shared.step,
+            partition=self.partition,
+            epoch=owner.epoch,
+            cells=len(self._cells),
+            version=found.redo.version,
+        )
+
+    async def _write(self, writes: Sequence[Write]) -> None:
+        """Append to the changelog as the owner.
+
+        Raises:
+            SupersededError: somebody else has claimed the partition.
+
+        """
+        if await self._append(writes, self._held.owner):
+            fence = self._shared.state.fence(self.partition)
+            if fence.owner != self._held.owner:
+                raise SupersededError(f"{fence.owner} owns partition {self.partition}, not {self._held.owner}")
+            self._heal = True
+
+    async def _append(self, writes: Sequence[Write], owner: Owner) -> bool:
+        """Append and wait for the acknowledgements. Return whether somebody else had written in between."""
+        shared = self._shared
+        sent = [
+            await shared.link.send(shared.state.changelog, self.partition, write.key, write.value, [owner.header()])
+            for write in writes
+        ]
+        offsets = await asyncio.gather(*sent)
+        start, stop = self._next_changelog, max(offsets) + 1
+        self._next_changelog = stop
+        if list(offsets) == list(range(start, stop)):
+            shared.state.apply(
+                self.partition,
+                [Seen(o, write.key, write.value, owner) for o, write in zip(offsets, writes, strict=True)],
+            )
+            return False
+        event(logging.WARNING, "intruder", step=shared.step, partition=self.partition, first=start, last=stop - 1)
+        shared.metrics.intrusions.labels(shared.step).inc(stop - start - len(writes))
+        shared.state.apply(self.partition, await shared.link.read_changelog(self.partition, start, stop))
+        return True
+
+    def _skip(self, reason: str, count: int = 1) -> None:
+        self._shared.metrics.skipped.labels(self._shared.step, reason).inc(count)
+
+    def _stage(self, name: str) -> None:
+        self._shared.around.on_stage(name, self.partition)
