@@ -337,7 +337,9 @@ def _parsed(text: str) -> Iterator[tuple[str, str]]:
             continue
         match = re.match(r"((?:[^\\=:\s]|\\.)+)\s*[=:]?\s*(.*)", line)
         if match:
-            yield _unescaped(match[1]), _unescaped(match[2])
+            key, value = _unescaped(match[1]), _unescaped(match[2])
+            # As Kafka's own configuration does: what ends a password may be meant.
+            yield key, value if key.endswith("password") else value.strip()
 
 
 def _unescaped(text: str) -> str:

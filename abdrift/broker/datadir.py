@@ -50,6 +50,7 @@ class DataDir:
         self.broker_log = self.path / "logs" / "broker.log"
         self.java_log = self.path / "logs" / "java.log"
         self._ports = self.path / "ports.json"
+        self._log_begins_bytes = 0
         try:
             self.broker_log.parent.mkdir(parents=True, exist_ok=True)
             self._lock = self._locked()
@@ -119,9 +120,17 @@ class DataDir:
         """Give Kafka's new directory its name."""
         self.unfinished.rename(self.kafka)
 
+    def begin_log(self) -> None:
+        """Take what the broker's log holds so far for the past."""
+        try:
+            self._log_begins_bytes = self.broker_log.stat().st_size
+        except FileNotFoundError:
+            self._log_begins_bytes = 0
+
     def log_tail(self) -> str:
-        """Return the last lines of both logs, for an error's message."""
-        return "\n".join(filter(None, (_tail(self.java_log), _tail(self.broker_log))))
+        """Return the last lines of both logs since `begin_log`, for an error's message."""
+        tails = (_tail(self.java_log, 0), _tail(self.broker_log, self._log_begins_bytes))
+        return "\n".join(filter(None, tails))
 
     def _locked(self) -> IO[str]:
         lock = (self.path / "broker.lock").open("a+")
@@ -175,10 +184,13 @@ def _names_cluster(meta_properties: Path) -> bool:
     return False
 
 
-def _tail(path: Path) -> str:
+def _tail(path: Path, begins_bytes: int) -> str:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            size_bytes = path.stat().st_size
+            # A log that was rolled over since then is shorter, and all of it is new.
+            begins_bytes = begins_bytes if begins_bytes <= size_bytes else 0
+            file.seek(max(begins_bytes, size_bytes - _TAIL_BYTES))
             return file.read().decode(errors="replace").strip()
     except OSError:
         return ""

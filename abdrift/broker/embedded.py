@@ -19,9 +19,11 @@ from abdrift.broker.errors import BrokerError, DataDirCorruptError, DiskError, P
 _PROBE_SECONDS: Final = 0.05
 _START_TRIES: Final = 3
 _TAIL_LINES: Final = 25
+_PORT_TAKEN: Final = "Address already in use"
 
 # What Kafka says when it gives up, and what that means for who started it; the first that occurs decides.
 _LAST_WORDS: Final[tuple[tuple[str, type[BrokerError], str], ...]] = (
+    (_PORT_TAKEN, PortTakenError, "Stop what listens on one of its ports, or choose others."),
     ("No space left on device", DiskError, "The disk is full. Free space, or choose another data directory."),
     ("Read-only file system", DiskError, "The disk is read-only. Choose another data directory."),
     ("Permission denied", DiskError, "A file is not permitted. Choose another data directory, or own this one."),
@@ -40,7 +42,8 @@ class EmbeddedBroker:
 
     Args:
         data_dir: Where everything is kept; created if absent. One broker at a time.
-        port: The clients' port. None takes that of the last start, or chooses one at the first; 0 chooses anew.
+        port: The clients' port. None takes that of the last start, or chooses one at the first; 0
+            chooses anew, once for this object.
         heap_mb: Java's largest heap, in MiB; the whole process needs some 150 MiB more.
         partitions: What a topic gets whose creator names no number.
         extra_properties: Kafka's broker properties; `properties.render` says how they are merged.
@@ -172,18 +175,20 @@ class EmbeddedBroker:
             self._data_dir = None
 
     def _start_on_free_ports(self, program: Path, class_path: str, deadline: float) -> None:
-        for attempt in range(_START_TRIES):
-            self._ports = self._choose_ports()
-            self._write_properties(self._held.kafka)
+        for _ in range(_START_TRIES):
+            chosen = self._choose_ports()
             if not self._held.formatted:
-                self._format(program, class_path, deadline)
+                self._format(program, class_path, chosen, deadline)
+            self._write_properties(chosen, self._held.kafka)
             self._process = self._spawn(program, class_path, "kafka.Kafka", str(self._held.properties))
-            if self._became_ready(deadline):
-                self._held.keep_ports(self._ports)
+            if self._became_ready(chosen.broker, deadline):
+                self._held.keep_ports(chosen)
+                self._ports = chosen
                 return
             # Another process may have taken a port between its choice and Kafka's bind.
-            if "Address already in use" not in self._held.log_tail() or attempt + 1 == _START_TRIES:
-                raise self._failure("Kafka ended while starting")
+            if _PORT_TAKEN not in self._held.log_tail():
+                break
+        raise self._failure("Kafka ended while starting")
 
     @property
     def _held(self) -> DataDir:
@@ -191,8 +196,9 @@ class EmbeddedBroker:
         return self._data_dir
 
     def _choose_ports(self) -> Ports:
-        last = self._held.ports()
-        port = self._wanted_port
+        last = self._ports or self._held.ports()
+        # A 0 is for a new broker's port; this object's own clients must find it again after a crash.
+        port = self._ports.broker if self._ports else self._wanted_port
         if port is None and last is not None:
             port = last.broker
         if not port:
@@ -209,27 +215,27 @@ class EmbeddedBroker:
             controller = ports.choose(taken={port})
         return Ports(port, controller)
 
-    def _write_properties(self, log_dir: Path) -> None:
-        assert self._ports is not None, "chosen before anything is written"
+    def _write_properties(self, chosen: Ports, log_dir: Path) -> None:
         node = properties.Node(
-            port=self._ports.broker,
-            controller_port=self._ports.controller,
+            port=chosen.broker,
+            controller_port=chosen.controller,
             log_dir=log_dir,
             partitions=self._partitions,
             extra=self._extra,
         )
         self._held.write(self._held.properties, properties.render(node))
 
-    def _format(self, program: Path, class_path: str, deadline: float) -> None:
-        self._write_properties(self._held.unfinished)
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ("format", "-t", cluster_id, "-c", str(self._held.properties))
+    def _format(self, program: Path, class_path: str, chosen: Ports, deadline: float) -> None:
+        self._write_properties(chosen, self._held.unfinished)
+        # Without its highest bit it begins with a letter; with a dash, it would look like an option.
+        number = uuid.UUID(int=uuid.uuid4().int >> 1)
+        cluster_id = base64.urlsafe_b64encode(number.bytes).decode().rstrip("=")
+        arguments = ("format", f"--cluster-id={cluster_id}", f"--config={self._held.properties}")
         self._process = self._spawn(program, class_path, "kafka.tools.StorageTool", *arguments)
         if self.wait(max(0.0, deadline - time.monotonic())) != 0:
             raise self._failure("Kafka's storage can't be formatted")
         self._process = None
         self._held.finish_format()
-        self._write_properties(self._held.kafka)
 
     def _spawn(self, program: Path, class_path: str, *arguments: str) -> java.TiedProcess:
         command = java.command(
@@ -241,17 +247,17 @@ class EmbeddedBroker:
                 "abdrift.broker.log": str(self._held.broker_log),
             },
         )
+        self._held.begin_log()
         try:
             with self._held.java_log.open("wb") as output:
                 return java.TiedProcess([*command, *arguments], output=output, keep_open=self._held.lock_fd)
         except OSError as error:
             raise StartError(f"{program} can't be started: {error}. Set ABDRIFT_JAVA to another java.") from error
 
-    def _became_ready(self, deadline: float) -> bool:
+    def _became_ready(self, port: int, deadline: float) -> bool:
         """Return False if Kafka ended; raise if it did not answer in time."""
-        assert self._ports is not None, "chosen before anything is spawned"
         while self.alive:
-            if probe.answers(self._ports.broker):
+            if probe.answers(port):
                 return self.alive
             if time.monotonic() > deadline:
                 raise self._failure("Kafka did not answer in time")

@@ -31,7 +31,7 @@ _FIXED: Final[Mapping[str, str | int]] = {
     "share.coordinator.state.topic.min.isr": 1,
     "share.coordinator.state.topic.num.partitions": 1,
     # A node that crashed is let in again only when its former session has ended: 9 s by default.
-    "broker.session.timeout.ms": 2_000,
+    "broker.session.timeout.ms": 3_000,
     "broker.heartbeat.interval.ms": 500,
     "group.initial.rebalance.delay.ms": 0,
     # A topic that nobody declared is a mistake, and would get the wrong number of partitions.
