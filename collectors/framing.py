@@ -1,0 +1,177 @@
+"""Rows into frames: batching, lanes and delivery, the same for every collector.
+
+A `Framer` belongs to one source. Its rows queue by lane (one signal to one partition); a lane closes a frame by rows,
+bytes or age, or soon after an urgent row, and sends one frame at a time until Kafka acknowledges it. So order within a
+lane holds, a storm fills frames while the one before is under way, and what cannot be sent holds the source back
+instead of being dropped.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from abdrift import topics
+from abdrift.partitions import partition_of
+from abdrift.signals import events, objects
+from abdrift.signals.events import EventRow
+from collectors import telemetry
+from collectors.lanes import FramerSettings, Lane, LaneTarget, Row, Send, UnsendableError, Waiting
+
+__all__ = ["Framer", "FramerSettings", "Outlet", "Row", "Send", "UnsendableError"]
+
+_ROW_OVERHEAD_BYTES = 400
+"""About what a row takes besides its text: the struct, its strings' headers and its place in a queue."""
+
+
+class Outlet(Protocol):
+    """Where a collector's rows go. `Framer` is one; `Recording` in tests another."""
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Rows lost since the start, by reason."""
+
+    async def put(self, row: Row, *, urgent: bool = False) -> None:
+        """Take a row; waits while the buffer is full."""
+
+
+class Framer:
+    """One source's rows on their way to Kafka. Use as an async context manager, or `start` and `stop`."""
+
+    def __init__(
+        self,
+        source: str,
+        epoch: int,
+        send: Send,
+        settings: FramerSettings | None = None,
+        *,
+        rng: random.Random | None = None,
+    ) -> None:
+        """`source` names the lanes, e.g. `kubernetes/edge-0042`; `epoch` comes from `collectors.epochs`."""
+        self.source = source
+        self.epoch = epoch
+        self.dropped: Counter[str] = Counter()
+        self._send = send
+        self._settings = settings or FramerSettings()
+        self._rng = rng or random.Random()  # noqa: S311  jitter
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held_rows = 0
+        self._held_bytes = 0
+        self._room = asyncio.Event()
+        self._stopped = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def put(self, row: Row, *, urgent: bool = False) -> None:
+        """Queue a row for its cluster's partition; waits while the buffer is full.
+
+        Raises:
+            RuntimeError: the framer was stopped, or a lane of it failed.
+
+        """
+        await self._put(row, partition_of(row.cluster, self._settings.partitions), urgent=urgent)
+
+    async def broadcast(self, row: Row, *, urgent: bool = False) -> None:
+        """Queue a row for every partition, as what belongs to no single cluster is. Waits and raises as `put`."""
+        for partition in range(self._settings.partitions):
+            await self._put(row, partition, urgent=urgent)
+
+    async def flush(self) -> None:
+        """Send everything that was put before, and return once Kafka has acknowledged it."""
+        await asyncio.gather(*(lane.flush() for lane in self._lanes.values()))
+
+    async def stop(self, timeout_seconds: float = 5) -> None:
+        """Flush for at most `timeout_seconds`, then end. What is left is counted as dropped for `stopped`."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._room.set()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self.flush()
+        except TimeoutError:
+            pass
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for lane in self._lanes.values():
+                lane.abandon()
+
+    async def _put(self, row: Row, partition: int, *, urgent: bool) -> None:
+        size_bytes = _size_bytes(row)
+        await self._until_room(size_bytes)
+        self._held_rows += 1
+        self._held_bytes += size_bytes
+        signal, op = (events.EVENTS, row.type) if isinstance(row, EventRow) else (objects.OBJECTS, row.op)
+        telemetry.ROWS.labels(self.source, signal.name, op).inc()
+        self._lane(signal.name, partition).add(Waiting(row, size_bytes), urgent=urgent)
+
+    async def _until_room(self, size_bytes: int) -> None:
+        """Wait for room; a row larger than the whole buffer passes when the buffer is empty."""
+        while (
+            not self._stopped
+            and self._held_rows
+            and (
+                self._held_rows >= self._settings.buffer_rows
+                or self._held_bytes + size_bytes > self._settings.buffer_bytes
+            )
+        ):
+            self._room.clear()
+            await self._room.wait()
+        if self._stopped:
+            raise RuntimeError(f"{self.source}: the framer was stopped")
+
+    def _lane(self, signal: str, partition: int) -> Lane:
+        lane = self._lanes.get((signal, partition))
+        if lane is None:
+            lane = Lane(
+                (self.source, self.epoch),
+                _target(signal, partition),
+                self._settings,
+                send=self._send,
+                rng=self._rng,
+                released=self._release,
+            )
+            self._lanes[signal, partition] = lane
+            task = asyncio.create_task(lane.run(), name=f"{self.source} {signal}/{partition}")
+            self._tasks.add(task)
+            task.add_done_callback(self._lane_ended)
+        return lane
+
+    def _lane_ended(self, task: asyncio.Task[None]) -> None:
+        """Refuse rows from now on if a lane failed, since nobody may go on as if they were sent."""
+        if not task.cancelled() and task.exception():
+            self._stopped = True
+            self._room.set()
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"{self.source}: a lane failed", "exception": task.exception(), "task": task}
+            )
+
+    def _release(self, rows: Sequence[Waiting], dropped: str | None) -> None:
+        self._held_rows -= len(rows)
+        self._held_bytes -= sum(waiting.size_bytes for waiting in rows)
+        self._room.set()
+        if dropped:
+            self.dropped[dropped] += len(rows)
+            telemetry.DROPPED.labels(self.source, dropped).inc(len(rows))
+
+
+def _target(signal: str, partition: int) -> LaneTarget:
+    if signal == events.EVENTS.name:
+        return LaneTarget(events.EVENTS, topics.EVENTS.name, partition, events.columns_of)
+    return LaneTarget(objects.OBJECTS, topics.OBJECTS.name, partition, objects.columns_of)
+
+
+def _size_bytes(row: Row) -> int:
+    text = len(row.message) if isinstance(row, EventRow) else len(row.object) + len(row.detail)
+    return _ROW_OVERHEAD_BYTES + text

@@ -1,0 +1,24 @@
+"""What collectors count. Each metric is declared once, here.
+
+Every metric carries the source (`kubernetes/edge-0042`, `git`). What is left out on purpose is *suppressed*, what is
+lost is *dropped*; each has a reason.
+"""
+
+from prometheus_client import Counter, Gauge
+
+ROWS = Counter("abdrift_collector_rows", "Rows handed to frames.", ["source", "signal", "op"])
+FRAMES = Counter("abdrift_collector_frames", "Frames acknowledged by Kafka.", ["source", "signal"])
+FRAME_BYTES = Counter(
+    "abdrift_collector_frame_bytes", "Bytes of acknowledged frames, compressed.", ["source", "signal"]
+)
+SEND_ERRORS = Counter("abdrift_collector_send_errors", "Sends that failed and were tried again.", ["source", "error"])
+DROPPED = Counter("abdrift_collector_rows_dropped", "Rows lost.", ["source", "reason"])
+SUPPRESSED = Counter("abdrift_collector_suppressed", "Observations left out on purpose.", ["source", "reason"])
+RELISTS = Counter("abdrift_collector_relists", "Lists after the first.", ["source", "reason"])
+WATCH_RESTARTS = Counter(
+    "abdrift_collector_watch_restarts", "Watches opened again from where they stood.", ["source", "reason"]
+)
+API_ERRORS = Counter("abdrift_collector_api_errors", "Kubernetes requests that failed.", ["source", "code"])
+REMOTE_ERRORS = Counter("abdrift_collector_remote_errors", "Git remotes that could not be asked.", ["source"])
+KNOWN_OBJECTS = Gauge("abdrift_collector_known_objects", "Objects held by fingerprint.", ["source"])
+OPEN_WATCHES = Gauge("abdrift_collector_open_watches", "Watches that are open.", ["source"])
