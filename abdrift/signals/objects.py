@@ -3,7 +3,7 @@
 A row is an object (`ADDED`, `MODIFIED`, `DELETED`, `LISTED`) or a word about the evidence:
 
 - `SYNCED`: a list of one kind is complete. `detail` holds `SyncDetail`. Objects of that kind that this agent epoch has
-  neither listed nor added since the list began are gone.
+  neither listed nor added are gone. A later list of the same epoch emits only what was missed, deletions included.
 - `LOST`: one kind cannot be seen. `detail` holds `LostDetail`; what rests on it is unknown until the next `SYNCED`.
 - `HEARTBEAT`: the agent lives and its watches are open. `detail` holds `HeartbeatDetail`.
 - `REMOTE`: the head of a remote Git repository. `cluster` is empty, since it is said once for all that follow it, to
@@ -112,6 +112,8 @@ class HeartbeatDetail(msgspec.Struct, frozen=True, kw_only=True):
     started_ms: int
     labels: dict[str, str] = {}
     kubernetes_version: str = ""
+    watches: dict[str, int] = {}
+    """How many list-watches there are, by state: listing, open, broken, lost."""
     dropped: dict[str, int] = {}
     """Rows not sent, by reason, since the agent started."""
 
