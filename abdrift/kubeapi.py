@@ -61,7 +61,7 @@ class Credentials:
 
     def headers(self) -> dict[str, str]:
         """Return the authorization header, refreshed by the exec plugin or token file where it has expired."""
-        value = self._configuration.get_api_key_with_prefix("authorization")
+        value = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
         return {"Authorization": value} if value else {}
 
     @classmethod
