@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from ssl import SSLContext
+from ssl import SSLContext  # noqa: TC003  aiohttp is asked for it at run time too
 from types import TracebackType
 from typing import Any, Self
 
