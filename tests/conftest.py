@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.parts import build
+from tests.parts import build, programs
 from tests.parts.cluster import Cluster
 from tests.parts.gitops import namespace_ref
 
@@ -25,11 +25,18 @@ KAFKA_KEY = pytest.StashKey["EmbeddedBroker"]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what the chosen tests need before the first of them, whose time limit a build would exceed."""
+    """Build what the chosen tests need before the first of them, whose time limit a build would exceed.
+
+    Raises `pytest.UsageError` where something is missing; `-m "not parts"` leaves these tests out.
+    """
     needed = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
     if needed and not session.config.option.collectonly:
-        with _terminal(session.config):
-            build.ensure_all(_say)
+        try:
+            with _terminal(session.config):
+                programs.require(_say)
+                build.ensure_all(_say)
+        except (programs.MissingProgramError, build.BuildError) as error:
+            raise pytest.UsageError(f"the real parts: {error}") from error
 
 
 @pytest.hookimpl(wrapper=True)
@@ -59,8 +66,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Confi
     """The run's cluster of real parts: every test finds all of them running."""
     with _terminal(pytestconfig):
         cluster = Cluster(tmp_path_factory.mktemp("cluster"), _say)
-        pytestconfig.stash[CLUSTER_KEY] = cluster
         cluster.start()
+    pytestconfig.stash[CLUSTER_KEY] = cluster
     yield cluster
     cluster.stop()
 
@@ -71,9 +78,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
     from abdrift.broker import EmbeddedBroker  # noqa: PLC0415  tests without Kafka need not import it
 
     broker = EmbeddedBroker(tmp_path_factory.mktemp("kafka"))
-    pytestconfig.stash[KAFKA_KEY] = broker
     with _terminal(pytestconfig):
         broker.start()
+    pytestconfig.stash[KAFKA_KEY] = broker
     yield broker
     broker.stop()
 

@@ -44,7 +44,7 @@ class Cluster:
         ports = Ports()
         self._guard = Guard()
         self.control_plane = ControlPlane(folder, kubernetes, ports, self._guard)
-        self.flux = Flux(folder / "flux", binaries, self.control_plane, ports, self._guard) if with_flux else None
+        self._flux = Flux(folder / "flux", binaries, self.control_plane, ports, self._guard) if with_flux else None
         self.git = GitServer(folder / "git", ports.take())
         self.fleet = self.git.create(FLEET)
         self.etcd = self.control_plane.etcd
@@ -52,9 +52,16 @@ class Cluster:
         self.controller_manager = self.control_plane.controller_manager
 
     @property
+    def flux(self) -> Flux:
+        """Flux' controllers. Raises `RuntimeError` in a cluster that was made without."""
+        if self._flux is None:
+            raise RuntimeError("this cluster was made with with_flux=False")
+        return self._flux
+
+    @property
     def parts(self) -> Sequence[Part]:
         """All processes, in the order to start them."""
-        return (*self.control_plane.parts, *(self.flux.parts if self.flux else ()))
+        return (*self.control_plane.parts, *(self._flux.parts if self._flux else ()))
 
     def start(self) -> None:
         """Start everything and wait until all of it is ready. Raises `PartFailedError`."""
@@ -63,8 +70,8 @@ class Cluster:
             self.git.start()
             self.control_plane.start()
             asyncio.run(self._prepare())
-            if self.flux:
-                self.flux.start()
+            if self._flux:
+                self._flux.start()
         except BaseException:
             self.stop()
             raise

@@ -59,6 +59,17 @@ def install_missing(say: Callable[[str], None]) -> None:
         subprocess.run(["systemctl", "disable", "etcd.service"], check=False, capture_output=True)
 
 
+def require(say: Callable[[str], None]) -> None:
+    """Return once every program is here. In CI, where nobody minds, what is missing is installed.
+
+    Raises `MissingProgramError`.
+    """
+    if os.environ.get("CI") == "true":
+        install_missing(say)
+    elif packages := missing():
+        raise MissingProgramError(f"missing: {', '.join(packages)}. As root: {_apt_command(packages)}")
+
+
 def may_install() -> bool:
     """Whether this process could install Debian packages."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.parts import gitops
+from tests.parts.cluster import Cluster
 from tests.parts.discovery import Object, Ref
 from tests.parts.flux import condition, reconcile, request_reconcile, wait_ready
 from tests.parts.kube_api import GONE, ApiError, KubeApi
@@ -17,7 +18,6 @@ from tests.parts.waiting import until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.parts.cluster import Cluster
     from tests.parts.git import GitRepo
 
 pytestmark = pytest.mark.parts
@@ -54,6 +54,7 @@ CHART = {
         "data: {color: '{{ .Values.color }}'}\n"
     ),
 }
+KUBE_SYSTEM = Ref("v1", "Namespace", "kube-system")
 RED = {"spec": {"template": {"spec": {"containers": [{"name": "web", "env": [{"name": "COLOR", "value": "red"}]}]}}}}
 
 
@@ -92,7 +93,6 @@ async def test_flux_undoes_an_edit_by_hand_when_asked_and_after_an_apiserver_res
 async def test_a_commit_stays_unfetched_while_flux_is_stopped(
     cluster: Cluster, admin: KubeApi, namespace: str, repo: GitRepo
 ) -> None:
-    assert cluster.flux is not None
     owner = await deploy(admin, repo, namespace)
     source = Ref(gitops.SOURCE_API, "GitRepository", "fleet", namespace)
     before = repo.revision
@@ -231,3 +231,18 @@ async def test_a_watch_from_before_the_apiserver_restarted_is_gone(
     with pytest.raises(ApiError) as refused:
         await anext(admin.watch("v1", "ConfigMap", namespace, resource_version=version, timeout_seconds=5))
     assert refused.value.code == GONE
+
+
+async def test_two_clusters_run_at_once_and_are_not_the_same(cluster: Cluster, admin: KubeApi, tmp_path: Path) -> None:
+    other = await asyncio.to_thread(Cluster, tmp_path, print, with_flux=False)
+    await asyncio.to_thread(other.start)
+    try:
+        async with other.api() as admin_of_other:
+            uids = [(await api.get(KUBE_SYSTEM))["metadata"]["uid"] for api in (admin, admin_of_other)]
+            with pytest.raises(ApiError, match="404"):
+                await admin_of_other.list(gitops.KUSTOMIZE_API, "Kustomization")
+    finally:
+        await asyncio.to_thread(other.stop)
+    assert len(set(uids)) == 2
+    assert not any(part.running for part in other.parts)
+    assert all(part.running for part in cluster.parts)

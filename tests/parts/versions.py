@@ -41,12 +41,12 @@ KUBERNETES = GoPart(
     version="v1.34.4",
     packages=("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kube-controller-manager"),
     version_symbol="k8s.io/component-base/version.gitVersion",
-    cold_build_minutes=6,
+    cold_build_minutes=5,
 )
 # One coherent set: Flux 2.7, whose controllers are built against Kubernetes 1.34's libraries.
-SOURCE_CONTROLLER = _flux_controller("source-controller", "v1.7.3", cold_build_minutes=5)
-KUSTOMIZE_CONTROLLER = _flux_controller("kustomize-controller", "v1.7.3", cold_build_minutes=4)
-HELM_CONTROLLER = _flux_controller("helm-controller", "v1.4.0", cold_build_minutes=4)
+SOURCE_CONTROLLER = _flux_controller("source-controller", "v1.7.3", cold_build_minutes=4)
+KUSTOMIZE_CONTROLLER = _flux_controller("kustomize-controller", "v1.7.3", cold_build_minutes=3)
+HELM_CONTROLLER = _flux_controller("helm-controller", "v1.4.0", cold_build_minutes=3)
 
 FLUX_CONTROLLERS = (SOURCE_CONTROLLER, KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
 GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS)
