@@ -10,12 +10,52 @@ from typing import TypeVar
 import msgspec
 from pydantic import BaseModel
 
+from abdrift.facts.drift import Certainty, Corrects, DriftKind, FieldChange, GitCommit
 from abdrift.facts.governance import Policy
 from abdrift.topics import FactType, Topic
-from streams.drift.cells import AnyCell, ClusterCell, ObjectCell, OwnerCell, PartitionCell, PolicyCell, TimersCell
+from streams.drift.cells import (
+    AnyCell,
+    ClusterCell,
+    FindingCell,
+    ObjectCell,
+    OwnerCell,
+    PartitionCell,
+    PolicyCell,
+    Ref,
+    SourceCell,
+    TimersCell,
+)
 from streams.step import Cause, Outgoing, Publication, Refused, publish, tombstone
 
 C = TypeVar("C", bound=AnyCell)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What is to be said of one drift. Times are in milliseconds since the epoch; 0 is none."""
+
+    cluster: str
+    kind: DriftKind
+    ref: Ref
+    owner: Ref | None
+    message: str
+    fields: tuple[FieldChange, ...] = ()
+    managers: tuple[str, ...] = ()
+    certainty: Certainty = Certainty.PROVEN
+    corrects: Corrects = Corrects.UNKNOWN
+    corrects_reason: str | None = None
+    contested: bool = False
+    held_until_ms: int = 0
+    changed_ms: int | None = None
+    observed_ms: int = 0
+    applied_revision: str = ""
+    artifact_revision: str = ""
+    owner_generation: int | None = None
+    desired: GitCommit | None = None
+    kinds: tuple[str, ...] = ()
+    """`group/kind` of the watches it rests on."""
+    remote_url: str = ""
+    """The Git remote it rests on, where it does."""
 
 
 @dataclass(slots=True)
@@ -35,6 +75,8 @@ class Work:
     sources: dict[tuple[str, str], None] = field(default_factory=dict)
     verdicts: dict[tuple[str, str], None] = field(default_factory=dict)
     inventories: dict[str, None] = field(default_factory=dict)
+    reports: dict[tuple[str, DriftKind, str], "Draft | str"] = field(default_factory=dict)
+    """What the row at hand says of findings, by cluster, kind and object id: a draft, or why there is none."""
     _policy: Policy | None = None
 
     def get(self, key: str, kind: type[C]) -> C | None:
@@ -76,6 +118,10 @@ class Work:
         self.put(f"owner/{cluster}/{cell.ref.id}", cell)
         self.verdicts[cluster, cell.ref.id] = None
 
+    def source(self, cluster: str, oid: str) -> SourceCell | None:
+        """Return a source's cell."""
+        return self.get(f"source/{cluster}/{oid}", SourceCell)
+
     def object(self, cluster: str, oid: str) -> ObjectCell | None:
         """Return an object's cell."""
         return self.get(f"object/{cluster}/{oid}", ObjectCell)
@@ -96,6 +142,19 @@ class Work:
         """Put a policy in force, or with None the default."""
         self.put("policy", PolicyCell(body=policy.model_dump_json().encode()) if policy else None)
         self._policy = policy
+
+    def report(self, draft: "Draft") -> None:
+        """Say that something drifted; told at the row's end, once, where it is news."""
+        self.reports[draft.cluster, draft.kind, draft.ref.id] = draft
+
+    def close(self, cluster: str, kind: DriftKind, oid: str, because: str) -> None:
+        """Say that nothing of that kind is wrong with an object, and why a finding about it would close."""
+        self.reports[cluster, kind, oid] = because
+
+    def finding(self, cluster: str, kind: DriftKind, oid: str) -> FindingCell | None:
+        """Return the open finding of that kind about an object, as it stood before the row at hand."""
+        found = self.get(f"finding/{cluster}/{kind}/{oid}", FindingCell)
+        return found if found and found.open else None
 
     def wake(self, cluster: str, what: str, due_ms: int) -> None:
         """Have something looked at again at `due_ms`; a later call for the same replaces the earlier."""

@@ -1,6 +1,7 @@
 """What applying desired would change in live: a server-side apply, without the server.
 
-Both documents are walked together. What desired says must be so in live; what only live says counts where the
+Both documents are walked together. What desired says must be so in live, except that of published types a zero value
+(`hostNetwork: false`) says nothing, since Flux and Argo CD pass manifests through Go's types before they apply them; what only live says counts where the
 applying manager owns it and nobody else does, for then the apply would take it away, unless a default brings it back.
 Atomic parts are replaced whole, so there everything counts but defaults.
 """
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 from streams.drift.compare import managed_fields
 from streams.drift.compare.changes import Change, escape
 from streams.drift.compare.defaults import NOTHING, default_of, vanishes
-from streams.drift.compare.values import equal
+from streams.drift.compare.values import AS_STORED, equal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from streams.drift.compare.schema import Type
+    from streams.drift.compare.values import Readings
 
     Tree = Mapping[str, Any]
 
@@ -52,10 +54,11 @@ NOBODY: Final = Owned(None)
 class Walk:
     """One comparison under way: its changes so far, in the order of the documents."""
 
-    __slots__ = ("changes",)
+    __slots__ = ("changes", "readings")
 
-    def __init__(self) -> None:
+    def __init__(self, readings: Readings = AS_STORED) -> None:
         self.changes: list[Change] = []
+        self.readings = readings
 
     def value(self, t: Type, live: Any, desired: Any, owned: Owned, path: str) -> None:
         """Compare what both documents have at a path."""
@@ -68,15 +71,15 @@ class Walk:
                 self.fields(t, live, desired, owned, path)
         elif isinstance(desired, list) and isinstance(live, list):
             self._list(t, live, desired, owned, path)
-        elif not equal(t.form, live, desired):
+        elif not equal(t.form, live, desired, self.readings):
             self.changes.append(Change(path, desired, live, "replace"))
 
     def fields(self, t: Type, live: Tree, desired: Tree, owned: Owned, path: str) -> None:
         """Compare two maps that merge key by key."""
         for key, wanted in desired.items():
-            if wanted is None:
-                continue
             had = live.get(key)
+            if wanted is None or (not wanted and not _kept_empty(t, key, wanted) and vanishes(t, key, wanted)):
+                continue
             if had is None:
                 self._absent(t, key, wanted, desired, path)
             else:
@@ -86,14 +89,14 @@ class Walk:
             return
         for key, had in live.items():
             name = f"f:{key}"
-            if had is not None and name in owned.mine and desired.get(key) is None:
+            if had is not None and name in owned.mine and vanishes(t, key, desired.get(key)):
                 self._given_up(t, key, had, desired, owned.at(name), path)
 
     def _absent(self, t: Type, key: str, wanted: Any, desired: Tree, path: str) -> None:
         if vanishes(t, key, wanted):
             return
         default = default_of(t, key, desired)
-        if default is NOTHING or differs(t.child(key), default, wanted):
+        if default is NOTHING or self._differs(t.child(key), default, wanted):
             self.changes.append(Change(f"{path}/{escape(key)}", wanted, None, "remove"))
 
     def _given_up(self, t: Type, key: str, had: Any, desired: Tree, owned: Owned, path: str) -> None:
@@ -109,7 +112,7 @@ class Walk:
         if default is NOTHING:
             if not vanishes(t, key, had):
                 self.changes.append(Change(here, None, had, "add"))
-        elif differs(t.child(key), had, default):
+        elif self._differs(t.child(key), had, default):
             self.changes.append(Change(here, default, had, "replace"))
 
     def _list(self, t: Type, live: Sequence[Any], desired: Sequence[Any], owned: Owned, path: str) -> None:
@@ -155,12 +158,18 @@ class Walk:
             if is_at != belongs:
                 self.changes.append(Change(f"{path}/{is_at}", live[belongs], live[is_at], "replace"))
 
+    def _differs(self, t: Type, live: Any, desired: Any) -> bool:
+        """Whether a value would read back as another one, defaults aside."""
+        walk = Walk(self.readings)
+        walk._replaced(t, live, desired, "", strict=True)
+        return bool(walk.changes)
+
     def _replaced(self, t: Type, live: Any, desired: Any, path: str, *, strict: bool) -> None:
         if isinstance(desired, dict) and isinstance(live, dict):
             self._replaced_map(t, live, desired, path, strict=strict)
         elif isinstance(desired, list) and isinstance(live, list):
             self._replaced_list(t, live, desired, path, strict=strict)
-        elif not equal(t.form, live, desired):
+        elif not equal(t.form, live, desired, self.readings):
             self.changes.append(Change(path, desired, live, "replace"))
 
     def _replaced_map(self, t: Type, live: Tree, desired: Tree, path: str, *, strict: bool = True) -> None:
@@ -175,7 +184,7 @@ class Walk:
         for key, had in live.items():
             if desired.get(key) is None and not vanishes(t, key, had) and not _filled(t, key, strict=strict):
                 default = default_of(t, key, desired)
-                if default is NOTHING or differs(t.child(key), had, default):
+                if default is NOTHING or self._differs(t.child(key), had, default):
                     self.changes.append(Change(f"{path}/{escape(key)}", None, had, "add"))
 
     def _replaced_list(self, t: Type, live: Sequence[Any], desired: Sequence[Any], path: str, *, strict: bool) -> None:
@@ -189,11 +198,9 @@ class Walk:
             self.changes.append(Change(f"{path}/{index}", None, live[index], "add"))
 
 
-def differs(t: Type, live: Any, desired: Any) -> bool:
-    """Whether a value would read back as another one, defaults aside."""
-    walk = Walk()
-    walk._replaced(t, live, desired, "", strict=True)  # noqa: SLF001  the walk's own entry for what is replaced whole
-    return bool(walk.changes)
+def _kept_empty(t: Type, key: str, wanted: Any) -> bool:
+    """Whether an empty part is still said: Go never leaves out a struct that it holds by value."""
+    return isinstance(wanted, dict) and bool(t.child(key).fields)
 
 
 def _filled(t: Type, key: str, *, strict: bool) -> bool:

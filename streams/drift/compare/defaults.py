@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from streams.drift.compare.values import quantity
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -92,4 +94,6 @@ def vanishes(parent: Type, key: str, value: Any) -> bool:
         return child.known and all(not child.values and vanishes(child, k, v) for k, v in value.items())
     if key not in parent.fields:
         return False  # an entry of a map is kept, whatever its value
+    if parent.fields[key].form == "quantity" and quantity(value) == 0:
+        return True  # Go writes a quantity's zero value down, so absent and zero read back alike
     return value == [] or value == "" or value is False or (value == 0 and not isinstance(value, bool))

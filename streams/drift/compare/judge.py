@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +51,7 @@ def compare(
     if predicted_live is not None:
         predicted_live = _object(predicted_live, "predicted_live")
         _check_same(live, predicted_live, "predicted_live")
+    options = options if options.managers else _for_applier(options, predicted_live or live)
     policy = policy_of(options.managers)
     rules = ignore.ignored(options.ignore, desired)
     exempt = "an ignore rule names the whole object" if rules.everything else policy.exempts(live, desired)
@@ -75,13 +77,20 @@ def _changes(
     return (change for change in changes if change.path != _LAST_APPLIED_PATH)
 
 
+def _for_applier(options: CompareOptions, document: Document) -> CompareOptions:
+    """The options with the one known manager that has applied the object, where exactly one has."""
+    entries = managed_fields.entries_of(document)
+    applied = {e.manager for e in entries if e.operation == "Apply" and e.manager in MANAGERS}
+    return replace(options, managers=tuple(applied)) if len(applied) == 1 else options
+
+
 def _managers(options: CompareOptions) -> tuple[str, ...]:
     return options.managers or MANAGERS
 
 
 def _by_applying(t: Type, live: Document, desired: Document, options: CompareOptions, policy: Policy) -> list[Change]:
     owned = _ownership(t, live, options, policy)
-    walk = Walk()
+    walk = Walk(options.readings)
     wanted = desired.get("metadata")
     meta, meta_owned = t.child("metadata"), owned.at("f:metadata")
     counted = {key: wanted[key] for key in policy.metadata if key in wanted}
@@ -103,7 +112,7 @@ def _ownership(t: Type, live: Document, options: CompareOptions, policy: Policy)
         applied = entry.manager in wanted and entry.operation == "Apply" and not entry.subresource
         taken = bool(options.takes_over) and entry.manager.startswith(options.takes_over)
         (mine if applied or taken else others).append(entry.fields)
-    if policy.last_applied and (before := _last_applied(live)) is not None:
+    if policy.last_applied and not mine and (before := _last_applied(live)) is not None:
         mine.append(managed_fields.FieldSet(ownership_of(t, before)))
         others = []  # a client-side apply takes away what it applied before, whoever else owns it
     if not mine and not others:
@@ -121,7 +130,11 @@ def _last_applied(live: Document) -> Document | None:
         before = orjson.loads(said)
     except orjson.JSONDecodeError:
         return None
-    return before if isinstance(before, dict) else None
+    metadata = before.get("metadata") if isinstance(before, dict) else None
+    if not isinstance(metadata, dict):
+        return None
+    # kubectl writes annotations down even where there are none, which is not to say that it applied the map
+    return {**before, "metadata": {key: value for key, value in metadata.items() if value}}
 
 
 def _object(document: Any, name: str) -> Document:

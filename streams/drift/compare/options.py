@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streams.drift.compare import ignore
 from streams.drift.compare.changes import UnjudgeableError
+from streams.drift.compare.values import AS_STORED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from streams.drift.compare.known_types import KnownFields
+    from streams.drift.compare.values import Readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,15 @@ class CompareOptions:
     `managers` are the field managers whose fields count, by default those of Flux and Argo CD; the name also says
     whose engine's habits are followed. `ignore` are the rules. `takes_over` are prefixes of managers whose fields the
     applying one takes for its own before it applies, as kustomize-controller does with `kubectl`. `known_fields` adds
-    fields of custom resources, by `<group>/<Kind>`, that hold a type of Kubernetes.
+    fields of custom resources, by `<group>/<Kind>`, that hold a type of Kubernetes. `readings` say when two spellings
+    are one value: as the engines see it, or `values.BY_VALUE`, where `1Gi` and `1073741824` are no difference.
     """
 
     managers: tuple[str, ...] = ()
     ignore: tuple[ignore.Rule, ...] = ()
     takes_over: tuple[str, ...] = ()
     known_fields: tuple[tuple[str, KnownFields], ...] = ()
+    readings: Readings = field(default_factory=lambda: AS_STORED)
 
 
 def parse_options(raw: Any) -> CompareOptions:

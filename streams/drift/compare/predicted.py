@@ -60,7 +60,9 @@ def whole(t: Type, live: Mapping[str, Any], predicted: Mapping[str, Any], policy
     for field in policy.metadata:
         had, will = _part(live, field), _part(predicted, field)
         if had is not None or will is not None:
-            for change in differences(meta, {field: had or {}}, {field: will or {}}, "/metadata"):
+            one = {} if had is None else {field: had}
+            other = {} if will is None else {field: will}
+            for change in differences(meta, one, other, "/metadata"):
                 if policy.added_metadata or change.op != "add":
                     yield change
     for key in {**live, **predicted}:

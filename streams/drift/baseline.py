@@ -1,0 +1,73 @@
+"""Baselines: what proves that an object is as GitOps last applied it.
+
+A Kustomization's object is proven by a reconcile that was watched to its end and that applied all:
+
+- the object's content was last written before the reconcile was first seen to run: Flux applied the whole object since
+  and found nothing to change in its fields; or
+- it was last written during the reconcile, and by Flux itself, as managedFields tell (its entry's time moved or the
+  entry grew, and no one else's is newer).
+
+The object as it then is, with its managedFields, is the baseline: what Flux's `Apply` entry names is Git's, with those
+values. What Flux leaves alone (an object that opts out, or one marked by hand) proves nothing.
+
+Rows of different kinds come from different watches. An object's row that comes after its owner's, although its
+resourceVersion is lower and Flux wrote it, belongs to the reconcile that has ended.
+"""
+
+import msgspec
+
+from streams.drift import activity, documents
+from streams.drift.cells import ObjectCell, OwnerCell
+from streams.drift.work import Work
+
+SETTLING_MS = 200
+"""How long after a reconcile that proved something new a late row may still come, before `in-sync` is said."""
+_LEFT_ALONE = {"ssa-ignore", "ssa-if-not-present", documents.DISABLED_BY_HAND}
+
+
+def settle(work: Work, cluster: str, owner: OwnerCell, *, success: bool) -> bool:
+    """Prove the owner's objects at a reconcile's end; return whether one was proven that was not before.
+
+    Of a reconcile that failed, only what Flux is seen to have written is proven.
+    """
+    fresh = False
+    for oid in owner.objects:
+        cell = work.object(cluster, oid)
+        if cell is None or not cell.present:
+            work.objects[cluster, oid] = None
+            continue
+        if is_at_baseline(cell):
+            continue
+        work.objects[cluster, oid] = None
+        if _LEFT_ALONE & set(cell.traits):
+            continue
+        written_before = cell.written_row < owner.started_row
+        if (success and written_before) or (not written_before and cell.writer == "flux"):
+            fresh = fresh or not cell.proven
+            work.put_object(cluster, proven(cell))
+    return fresh
+
+
+def is_at_baseline(cell: ObjectCell) -> bool:
+    """Whether the object is, byte for byte, as it was last proven."""
+    return cell.proven and not cell.baseline and cell.baseline_uid == cell.ref.uid
+
+
+def proven(cell: ObjectCell) -> ObjectCell:
+    """Return the cell with the live object as its baseline."""
+    return msgspec.structs.replace(cell, proven=True, baseline=b"", baseline_uid=cell.ref.uid)
+
+
+def unproven(cell: ObjectCell) -> ObjectCell:
+    """Return the cell with the live object at hand, and no proof of it."""
+    return msgspec.structs.replace(cell, proven=False, baseline=b"", baseline_uid=cell.ref.uid)
+
+
+def adopt_late(work: Work, cluster: str, oid: str) -> None:
+    """Take an object as proven where its row belongs to a reconcile that has already been told to have ended."""
+    cell = work.object(cluster, oid)
+    owner = work.owner(cluster, cell.owner) if cell and cell.owner else None
+    if cell is None or owner is None or activity.is_busy(owner, work.now_ms) or cell.writer != "flux":
+        return
+    if 0 <= cell.version < owner.settled_version and cell.written_row > owner.settled_row:
+        work.put_object(cluster, proven(cell))
