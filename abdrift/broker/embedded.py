@@ -15,6 +15,7 @@ from typing import Final, Self
 from abdrift.broker import jars, java, ports, probe, properties
 from abdrift.broker.datadir import DataDir, Ports
 from abdrift.broker.errors import BrokerError, DataDirCorruptError, DiskError, PortTakenError, StartError
+from abdrift.tied import TiedProcess
 
 _PROBE_SECONDS: Final = 0.05
 _START_TRIES: Final = 3
@@ -69,7 +70,7 @@ class EmbeddedBroker:
         self._progress = progress
         self._ports: Ports | None = None
         self._data_dir: DataDir | None = None
-        self._process: java.TiedProcess | None = None
+        self._process: TiedProcess | None = None
 
     @property
     def data_dir(self) -> Path:
@@ -237,7 +238,7 @@ class EmbeddedBroker:
         self._process = None
         self._held.finish_format()
 
-    def _spawn(self, program: Path, class_path: str, *arguments: str) -> java.TiedProcess:
+    def _spawn(self, program: Path, class_path: str, *arguments: str) -> TiedProcess:
         command = java.command(
             program,
             class_path=class_path,
@@ -250,7 +251,7 @@ class EmbeddedBroker:
         self._held.begin_log()
         try:
             with self._held.java_log.open("wb") as output:
-                return java.TiedProcess([*command, *arguments], output=output, keep_open=self._held.lock_fd)
+                return TiedProcess([*command, *arguments], output=output, keep_open=(self._held.lock_fd,))
         except OSError as error:
             raise StartError(f"{program} can't be started: {error}. Set ABDRIFT_JAVA to another java.") from error
 

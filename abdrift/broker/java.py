@@ -1,13 +1,10 @@
-"""The Java runtime: where it is, and how it is run so that it never outlives who started it."""
+"""The Java runtime: where it is, and how it is called."""
 
 import importlib
 import os
-import subprocess
-import sys
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from abdrift.broker.errors import JavaMissingError
 
@@ -27,16 +24,6 @@ _FLAGS: Final = (
     "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
 )
-
-# The kernel kills the process when the thread that started it ends. This runs in the child, as a program of its
-# own rather than between fork and exec, where a threaded parent's locks may be held for ever.
-_TIED_TO_PARENT: Final = """\
-import ctypes, os, signal, sys
-ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent is gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 def find(environ: Mapping[str, str] = os.environ) -> Path:
@@ -62,49 +49,3 @@ def command(java: Path, *, class_path: str, heap_mb: int, settings: Mapping[str,
     """Return the command line up to the main class; `settings` become system properties."""
     defines = [f"-D{name}={value}" for name, value in settings.items()]
     return [str(java), f"-Xmx{heap_mb}m", *_FLAGS, *defines, "-cp", class_path]
-
-
-class TiedProcess:
-    """A process that the kernel kills when this one ends, however it ends; from any thread or event loop.
-
-    Raises:
-        OSError: the program can't be started.
-
-    """
-
-    def __init__(self, arguments: Sequence[str], *, output: IO[bytes], keep_open: int) -> None:
-        self._arguments = (sys.executable, "-I", "-S", "-c", _TIED_TO_PARENT, str(os.getpid()), *arguments)
-        self._output = output
-        self._keep_open = keep_open
-        self._started = threading.Event()
-        self._popen: subprocess.Popen[bytes] | None = None
-        self._error: OSError | None = None
-        # The tie is to the thread, so the thread must last as long as the process does.
-        threading.Thread(target=self._run, name="embedded-broker", daemon=True).start()
-        self._started.wait()
-        if self._error:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            self._popen = subprocess.Popen(  # noqa: S603  the arguments are ours
-                self._arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=self._output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(self._keep_open,),
-                # A Ctrl-C in the terminal is the parent's to act on, in its own order.
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._error = error
-            return
-        finally:
-            self._started.set()
-        self._popen.wait()
-
-    @property
-    def popen(self) -> "subprocess.Popen[bytes]":
-        """The started process."""
-        assert self._popen is not None, "set before the constructor returns"
-        return self._popen

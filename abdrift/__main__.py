@@ -1,0 +1,5 @@
+"""`python -m abdrift` is `abdrift`."""
+
+from abdrift.cli import main
+
+main()
