@@ -45,11 +45,11 @@ class Access:
         self._forbidden: set[tuple[str, str]] = set()
 
     def token(self, user: str) -> str:
-        """The bearer token of a user."""
+        """Give the bearer token of a user."""
         return hashlib.sha256(f"{self._secret}/{user}".encode()).hexdigest()[:40]
 
     def user(self, authorization: str) -> str | None:
-        """The user an `Authorization` header names, None when it is not accepted."""
+        """Give the user an `Authorization` header names, None when it is not accepted."""
         scheme, _, token = authorization.partition(" ")
         return self._users.get(token.strip()) if scheme.lower() == "bearer" else None
 

@@ -57,20 +57,20 @@ class ApiServer:
         self._random = random_source
 
     def time(self) -> str:
-        """The API server's own time, RFC 3339 in seconds."""
+        """Give the API server's own time, RFC 3339 in seconds."""
         return timestamp(self._now_ns())
 
     def new_uid(self) -> str:
-        """A UID from the seed."""
+        """Give a UID from the seed."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """An object, None if there is none."""
+        """Give an object, None if there is none."""
         stored = self.store.get(kind, (namespace if kind.namespaced else "", name))
         return stored.value() if stored else None
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        """An object. Raises ApiError 404."""
+        """Give an object. Raises ApiError 404."""
         found = self.find(kind, namespace, name)
         if found is None:
             raise errors.not_found(kind, name)
@@ -129,7 +129,8 @@ class ApiServer:
         raise errors.ApiError(
             415,
             "UnsupportedMediaType",
-            f"the body of the request was in an unknown format - accepted media types include: {JSON}, {MERGE}, {APPLY}",
+            "the body of the request was in an unknown format - accepted media types include: "
+            f"{JSON}, {MERGE}, {APPLY}",
         )
 
     def _scale(self, target: Target, live: Object, scale: Object, options: Options) -> Object:
@@ -147,13 +148,13 @@ class ApiServer:
         return self._commit(target, live, recorded, options)
 
     def check_apply(self, target: Target, config: Object, options: Options) -> None:
-        """What a dry run of `apply` refuses, without its answer. Raises ApiError like it."""
+        """Tell what a dry run of `apply` refuses, without its answer. Raises ApiError like it."""
         live, _ = self._applied(target, config, options)
         if live is None:
             self._require_namespace(target)
 
     def _applied(self, target: Target, config: Object, options: Options) -> tuple[Object | None, Object]:
-        """The live object, and what an apply would make of it but for managedFields."""
+        """Give the live object, and what an apply would make of it but for managedFields."""
         author = Author(options.manager, "Apply", target.subresource)
         live = self.find(target.kind, target.namespace, target.name)
         try:
@@ -178,7 +179,7 @@ class ApiServer:
         return self._commit(target, live, recorded, options)
 
     def _prepared(self, target: Target, live: Object | None, new: Object) -> Object:
-        """The object as it will be stored, but for its managedFields and version."""
+        """Give the object as it will be stored, but for its managedFields and version."""
         kind = target.kind
         if target.subresource == "status" and live is not None:
             # A status write reaches the status and annotations (the deployment controller's revision), nothing else.
@@ -258,7 +259,7 @@ class ApiServer:
 
 
 def scale_of(obj: Object) -> Object:
-    """The `autoscaling/v1` Scale of a workload."""
+    """Give the `autoscaling/v1` Scale of a workload."""
     metadata = obj["metadata"]
     selector = ((obj.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     return {
@@ -274,10 +275,7 @@ def scale_of(obj: Object) -> Object:
 
 
 def _dotted(path: tuple[str, ...]) -> str:
-    parts = []
-    for segment in path:
-        parts.append("." + segment[2:] if segment.startswith("f:") else f"[{segment[2:]}]")
-    return "".join(parts)
+    return "".join("." + each[2:] if each.startswith("f:") else f"[{each[2:]}]" for each in path)
 
 
 def _content(obj: Object) -> Object:

@@ -45,9 +45,7 @@ class SimCluster:
         self._schedule = schedule
         self._random = random.Random(f"{spec.seed}/{name}")  # noqa: S311  a simulation's dice
         self.api = ApiServer(Kinds(_KINDS), Store(), self._now_ns, self._random)
-        self.runtime = Runtime(
-            self.api, schedule, git, self._random, EventRecorder(self.api, schedule, self._random)
-        )
+        self.runtime = Runtime(self.api, schedule, git, self._random, EventRecorder(self.api, schedule, self._random))
         self.workloads = Workloads(self.runtime, spec.rollout_seconds)
         self._create_namespaces()
         self.uid = str(self.api.get(self.kind("Namespace"), "", "kube-system")["metadata"]["uid"])
@@ -56,15 +54,15 @@ class SimCluster:
         return self._schedule.now_ns() + int(self.switches.clock_skew_seconds * NANOSECONDS)
 
     def kind(self, name: str) -> Kind:
-        """A served kind by its name."""
+        """Give a served kind by its name."""
         return self.api.kinds.named(name)
 
     def token(self, user: str = "admin") -> str:
-        """The bearer token of `admin`, `alice`, `observer` or `actor`."""
+        """Give the bearer token of `admin`, `alice`, `observer` or `actor`."""
         return self.access.token(user)
 
     def kubeconfig(self, user: str = "admin") -> Object:
-        """A kubeconfig whose current context is this cluster as that user."""
+        """Give a kubeconfig whose current context is this cluster as that user."""
         return {
             "apiVersion": "v1",
             "kind": "Config",

@@ -7,11 +7,11 @@ from abdrift.simulation.kinds import Kind
 from abdrift.simulation.objects import Object, name_of
 
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
-_DECIMAL = {"m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "": 1}
+_DECIMAL: dict[str, Decimal | int] = {"m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "": 1}
 
 
 def canonical_quantity(text: Any) -> Any:
-    """A quantity as the API server prints it: `0.5` is `500m`, `1024Mi` is `1Gi`. What is no quantity stays."""
+    """Give a quantity as the API server prints it: `0.5` is `500m`, `1024Mi` is `1Gi`. What is no quantity stays."""
     raw = str(text)
     for suffix, factor in _BINARY.items():
         if raw.endswith(suffix):
@@ -63,7 +63,11 @@ def _workload(kind: Kind, spec: Object) -> None:
         strategy = dict(spec.get("strategy") or {})
         strategy.setdefault("type", "RollingUpdate")
         if strategy["type"] == "RollingUpdate":
-            strategy["rollingUpdate"] = {"maxSurge": "25%", "maxUnavailable": "25%", **strategy.get("rollingUpdate", {})}
+            strategy["rollingUpdate"] = {
+                "maxSurge": "25%",
+                "maxUnavailable": "25%",
+                **strategy.get("rollingUpdate", {}),
+            }
         spec["strategy"] = strategy
     template = dict(spec.get("template") or {})
     spec["template"] = template
@@ -88,7 +92,9 @@ def _container(container: Object) -> Object:
     tag = str(filled.get("image", "")).rpartition("/")[2].partition(":")[2]
     filled.setdefault("imagePullPolicy", "IfNotPresent" if tag and tag != "latest" else "Always")
     resources = {
-        name: {key: canonical_quantity(value) for key, value in amounts.items()} if isinstance(amounts, dict) else amounts
+        name: {key: canonical_quantity(value) for key, value in amounts.items()}
+        if isinstance(amounts, dict)
+        else amounts
         for name, amounts in (filled.get("resources") or {}).items()
     }
     filled["resources"] = resources
@@ -107,13 +113,11 @@ def _service(spec: Object) -> None:
     spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("clusterIP", "10.96.0.10")
     spec.setdefault("clusterIPs", [spec["clusterIP"]])
-    spec["ports"] = [
-        {"protocol": "TCP", "targetPort": port.get("port"), **port} for port in spec.get("ports", [])
-    ]
+    spec["ports"] = [{"protocol": "TCP", "targetPort": port.get("port"), **port} for port in spec.get("ports", [])]
 
 
 def problems(kind: Kind, obj: Object) -> list[str]:
-    """What validation refuses, in the API server's words, after `… is invalid: `."""
+    """Tell what validation refuses, in the API server's words, after `… is invalid: `."""
     if not name_of(obj):
         return ["metadata.name: Required value: name or generateName is required"]
     if kind.group != "apps":

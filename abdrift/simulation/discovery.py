@@ -40,7 +40,13 @@ def resources(kinds: Kinds, group: str, version: str) -> Object | None:
         for each in _subresources(kind):
             scale = {"group": "autoscaling", "version": "v1", "kind": "Scale"} if each == "scale" else {}
             listed.append(
-                {"name": f"{kind.plural}/{each}", **shape, "singularName": "", **scale, "verbs": ["get", "patch", "update"]}
+                {
+                    "name": f"{kind.plural}/{each}",
+                    **shape,
+                    "singularName": "",
+                    **scale,
+                    "verbs": ["get", "patch", "update"],
+                }
             )
     group_version = f"{group}/{version}" if group else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}

@@ -16,7 +16,7 @@ class ApiError(Exception):
         self.details = details or {}
 
     def status(self) -> Object:
-        """The Status object that goes into the body."""
+        """Give the Status object that goes into the body."""
         status: Object = {
             "kind": "Status",
             "apiVersion": "v1",

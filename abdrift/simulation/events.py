@@ -58,7 +58,9 @@ class EventRecorder:
             return
         if len(self._written) > _KEYS_LIMIT:
             self._written.clear()
-        self._written[identity] = self._create(about, component, (kind, reason, text), None if combined else annotations)
+        self._written[identity] = self._create(
+            about, component, (kind, reason, text), None if combined else annotations
+        )
 
     def _note(self, key: tuple[str, ...], message: str) -> _Similar:
         now_ns = self._schedule.now_ns()
@@ -94,7 +96,11 @@ class EventRecorder:
         now = self._api.time()
         name = f"{name_of(about)}.{self._random.getrandbits(64):016x}"
         event: Object = {
-            "metadata": {"name": name, "namespace": namespace, **({"annotations": dict(annotations)} if annotations else {})},
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                **({"annotations": dict(annotations)} if annotations else {}),
+            },
             "involvedObject": {
                 "kind": about["kind"],
                 "namespace": namespace_of(about),

@@ -40,7 +40,7 @@ _ALWAYS_THERE_CUSTOM = frozenset({"metadata", "status"})
 
 
 def tracked(obj: Object) -> Object:
-    """The object without what managedFields never tracks."""
+    """Give the object without what managedFields never tracks."""
     kept = {key: value for key, value in obj.items() if key not in _UNTRACKED}
     metadata = {key: value for key, value in obj.get("metadata", {}).items() if key not in _UNTRACKED_METADATA}
     kept["metadata"] = metadata
@@ -62,7 +62,7 @@ class Difference:
 
 
 def applied_set(kind: Kind, config: Object) -> frozenset[Path]:
-    """The paths an applied configuration claims."""
+    """Give the paths an applied configuration claims."""
     found: set[Path] = set()
     _collect(kind, (), (), tracked(config), found, dots="items")
     found.discard(("f:metadata",))
@@ -70,7 +70,7 @@ def applied_set(kind: Kind, config: Object) -> frozenset[Path]:
 
 
 def difference(kind: Kind, old: Object, new: Object) -> Difference:
-    """What a write changed."""
+    """Tell what a write changed."""
     found = Difference()
     _compare(kind, ((), ()), tracked(old), tracked(new), found)
     found.added.discard(("f:metadata",))
@@ -85,7 +85,7 @@ def _has_dot(kind: Kind, names: Names, dots: str) -> bool:
     return names[-1] not in (_ALWAYS_THERE_CUSTOM if kind.custom else _ALWAYS_THERE)
 
 
-def _collect(kind: Kind, path: Path, names: Names, value: Any, found: set[Path], *, dots: str) -> None:  # noqa: PLR0913  a recursion's state
+def _collect(kind: Kind, path: Path, names: Names, value: Any, found: set[Path], *, dots: str) -> None:
     """Add every path under a value; `dots` says which containers count themselves: items, new or all."""
     if isinstance(value, dict) and value and not structure.is_atomic_map(kind, names):
         if _has_dot(kind, names, dots):
@@ -140,7 +140,7 @@ def _compare(kind: Kind, at: tuple[Path, Names], old: Any, new: Any, found: Diff
 _ABSENT: Any = object()
 
 
-def _compare_child(  # noqa: PLR0913  a recursion's state
+def _compare_child(
     kind: Kind, at: tuple[Path, Names], before: Any, after: Any, found: Difference, *, item: bool = False
 ) -> None:
     path, names = at
@@ -180,7 +180,7 @@ def _sorted(node: Object) -> Object:
 
 
 def decode(fields: Mapping[str, Any]) -> frozenset[Path]:
-    """The set of paths that FieldsV1 spells."""
+    """Give the set of paths that FieldsV1 spells."""
     found: set[Path] = set()
     _decode((), fields, found)
     return frozenset(found)

@@ -43,7 +43,7 @@ class SimulatedFleet:
         self._player: asyncio.Task[None] | None = None
 
     def cluster(self, name: str) -> SimCluster:
-        """A cluster by its name. Raises KeyError."""
+        """Give a cluster by its name. Raises KeyError."""
         return self._by_name[name]
 
     @property

@@ -52,7 +52,7 @@ def subject(obj: Object) -> str:
 
 
 def entry_of(kind: Kind, obj: Object) -> Object:
-    """An inventory entry."""
+    """Give an inventory entry."""
     name = name_of(obj).replace(":", "__")
     return {"id": f"{namespace_of(obj)}_{name}_{kind.group}_{kind.name}", "v": kind.version}
 
@@ -136,7 +136,7 @@ def prune(api: ApiServer, owner: Object, entries: Iterable[Object]) -> list[str]
 
 
 def target_of(api: ApiServer, entry_id: str) -> Target:
-    """What an inventory entry's id names."""
+    """Tell what an inventory entry's id names."""
     namespace, _, rest = entry_id.partition("_")
     name, group, kind_name = rest.rsplit("_", 2)
     kind = api.kinds.of(f"{group}/" if group else "", kind_name)

@@ -58,7 +58,7 @@ class HelmReleaseReconciler(Reconciler):
         self._releases: dict[tuple[Key, int], Release] = {}
 
     def observe(self, kind: Kind, change: Change) -> None:
-        """A repackaged chart reconciles the release it belongs to."""
+        """Reconcile the release that a repackaged chart belongs to."""
         super().observe(kind, change)
         if kind.name != "HelmChart" or change.new is None:
             return
@@ -86,7 +86,8 @@ class HelmReleaseReconciler(Reconciler):
             return
         chart = self._ensure_chart(obj)
         if not (chart.get("status") or {}).get("artifact"):
-            message = f"HelmChart '{namespace_of(chart)}/{name_of(chart)}' is not ready: latest generation of object has not been reconciled"
+            name = f"{namespace_of(chart)}/{name_of(chart)}"
+            message = f"HelmChart '{name}' is not ready: latest generation of object has not been reconciled"
             set_condition(obj, "Ready", "False", "SourceNotReady", message, time=self.time())
             self.write_status(obj)
             self.done(key, 30.0)
@@ -261,7 +262,9 @@ class HelmReleaseReconciler(Reconciler):
 
     def _fail(self, obj: Object, release: Release, action: str, error: str) -> None:
         reason = _DONE[action][1]
-        message = f"Helm {action} failed for release {release.namespace}/{release.name} with chart {release.chart}: {error}"
+        message = (
+            f"Helm {action} failed for release {release.namespace}/{release.name} with chart {release.chart}: {error}"
+        )
         self._conclude(obj, ("Ready", "Released"), "False", reason, message)
         status = obj["status"]
         for field in ("failures", f"{action}Failures"):

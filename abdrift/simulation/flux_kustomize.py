@@ -22,7 +22,7 @@ class KustomizationReconciler(Reconciler):
     manager = "kustomize-controller"
 
     def observe(self, kind: Kind, change: Change) -> None:
-        """A new artifact reconciles what is built from it."""
+        """Reconcile what is built from a new artifact."""
         super().observe(kind, change)
         if kind.name != "GitRepository" or change.new is None:
             return
@@ -143,8 +143,9 @@ class KustomizationReconciler(Reconciler):
         if live is None or live["kind"] not in ("Deployment", "StatefulSet", "DaemonSet"):
             return live is not None
         status = live.get("status") or {}
-        current = status.get("observedGeneration") == live["metadata"]["generation"]
-        return current and status.get("readyReplicas", 0) == live["spec"].get("replicas", 1)
+        if status.get("observedGeneration") != live["metadata"]["generation"]:
+            return False
+        return bool(status.get("readyReplicas", 0) == live["spec"].get("replicas", 1))
 
     def _unhealthy(self, key: Key, obj: Object, finish: tuple[str, str], waiting: list[Object]) -> None:
         targets = [flux_apply.target_of(self.runtime.api, entry["id"]) for entry in waiting]
@@ -171,7 +172,9 @@ class KustomizationReconciler(Reconciler):
 
     def _succeed(self, key: Key, obj: Object, finish: tuple[str, str], took_seconds: float) -> None:
         revision = finish[1]
-        set_condition(obj, "Ready", "True", "ReconciliationSucceeded", f"Applied revision: {revision}", time=self.time())
+        set_condition(
+            obj, "Ready", "True", "ReconciliationSucceeded", f"Applied revision: {revision}", time=self.time()
+        )
         drop_conditions(obj, ("Reconciling",) if obj["spec"].get("wait") else ("Reconciling", "Healthy"))
         obj["status"] |= {
             "lastAppliedRevision": revision,

@@ -11,7 +11,7 @@ _DIGEST = "source.toolkit.fluxcd.io/digest"
 
 
 def artifact_sha(source: Object) -> str:
-    """The commit of a GitRepository's artifact, empty if it has none."""
+    """Give the commit of a GitRepository's artifact, empty if it has none."""
     revision = str(((source.get("status") or {}).get("artifact") or {}).get("revision", ""))
     return revision.partition("@sha1:")[2]
 
@@ -75,7 +75,9 @@ class GitRepositoryReconciler(Reconciler):
         self.write_status(obj)
         if is_new:
             message = f"stored artifact for commit '{head.message.splitlines()[0]}'"
-            self.runtime.events.record(obj, self.manager, "NewArtifact", message, {_DIGEST: content, _REVISION: revision})
+            self.runtime.events.record(
+                obj, self.manager, "NewArtifact", message, {_DIGEST: content, _REVISION: revision}
+            )
 
 
 class HelmChartReconciler(Reconciler):
@@ -85,7 +87,7 @@ class HelmChartReconciler(Reconciler):
     manager = "source-controller"
 
     def observe(self, kind: Kind, change: Change) -> None:
-        """A new artifact of the source repackages its charts."""
+        """Repackage the charts of a source's new artifact."""
         super().observe(kind, change)
         if kind.name != "GitRepository" or change.new is None:
             return
@@ -96,7 +98,7 @@ class HelmChartReconciler(Reconciler):
             if chart["spec"]["sourceRef"]["name"] == name_of(source):
                 self.enqueue((namespace_of(chart), name_of(chart)))
 
-    def begin(self, key: Key, obj: Object) -> None:
+    def begin(self, key: Key, obj: Object) -> None:  # noqa: ARG002  the base class hands it over
         """Package after a moment."""
         self.runtime.schedule.after(self.runtime.random.uniform(0.05, 0.15), lambda: self._package(key))
 
@@ -107,7 +109,9 @@ class HelmChartReconciler(Reconciler):
         self.done(key)
 
     def _packaged(self, obj: Object) -> None:
-        source = self.runtime.api.find(self.runtime.kind("GitRepository"), namespace_of(obj), obj["spec"]["sourceRef"]["name"])
+        source = self.runtime.api.find(
+            self.runtime.kind("GitRepository"), namespace_of(obj), obj["spec"]["sourceRef"]["name"]
+        )
         sha = artifact_sha(source) if source else ""
         if source is None or not sha:
             message = "no artifact available for GitRepository source"

@@ -24,7 +24,7 @@ class Commit:
     tree: Tree
 
     def under(self, path: str) -> list[Object]:
-        """The manifests below a folder, in the order of their files."""
+        """Give the manifests below a folder, in the order of their files."""
         prefix = path.removeprefix("./").rstrip("/") + "/"
         prefix = "" if prefix == "/" else prefix
         return [each for name in sorted(self.tree) if name.startswith(prefix) for each in self.tree[name]]
@@ -40,11 +40,11 @@ class Repository:
     """Fetching fails, as when the server is down."""
 
     def head(self, branch: str = "main") -> Commit:
-        """The newest commit. Raises KeyError for a branch that does not exist."""
+        """Give the newest commit. Raises KeyError for a branch that does not exist."""
         return self.branches[branch][-1]
 
     def find(self, sha: str) -> Commit:
-        """The commit of that id. Raises KeyError."""
+        """Give the commit of that id. Raises KeyError."""
         for commits in self.branches.values():
             for commit in reversed(commits):
                 if commit.sha == sha:
@@ -60,7 +60,7 @@ class SimGit:
         self.repositories: dict[str, Repository] = {}
 
     def create(self, url: str, tree: Tree, *, author: str = "alice <alice@lab>") -> Repository:
-        """A repository with one commit, `initial`, on `main`."""
+        """Give a repository with one commit, `initial`, on `main`."""
         repository = self.repositories[url] = Repository(url)
         self.commit(url, tree, message="initial", author=author)
         return repository

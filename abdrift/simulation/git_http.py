@@ -17,7 +17,7 @@ def _line(text: str) -> bytes:
 
 
 def advertisement(repository: Repository) -> bytes:
-    """The reference advertisement of protocol version 0."""
+    """Give the reference advertisement of protocol version 0."""
     refs = {f"refs/heads/{name}": commits[-1].sha for name, commits in sorted(repository.branches.items())}
     head = refs.get("refs/heads/main") or next(iter(refs.values()))
     named = {"HEAD": head, **refs}

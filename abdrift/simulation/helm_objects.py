@@ -28,7 +28,7 @@ class Owner:
 
 
 def marked(api: ApiServer, owner: Owner, obj: Object) -> Object:
-    """An object as Helm sends it: labels and annotations of its release, namespace filled in."""
+    """Give an object as Helm sends it: labels and annotations of its release, namespace filled in."""
     sent = clone(obj)
     metadata = sent["metadata"]
     if api.kinds.of(sent["apiVersion"], sent["kind"]).namespaced:
@@ -51,7 +51,7 @@ def _target(api: ApiServer, obj: Object) -> Target:
 
 
 def _desired(target: Target, live: Object, obj: Object) -> Object:
-    """The live object with what the manifest says; keyed lists lose members that the manifest does not have."""
+    """Give the live object with what the manifest says; keyed lists lose members that the manifest does not have."""
     return managed_fields.apply(target.kind, live, obj, Author(MANAGER, "Apply"), force=True)
 
 
@@ -82,7 +82,7 @@ def upgrade(api: ApiServer, old: Iterable[Object], new: list[Object]) -> None:
 
 
 def _only_old(old: Object, new: Object) -> Object:
-    """A merge patch that removes what the new manifest no longer has."""
+    """Give a merge patch that removes what the new manifest no longer has."""
     patch: Object = {}
     for key, value in old.items():
         if key not in new:

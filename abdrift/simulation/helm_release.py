@@ -50,7 +50,7 @@ class Release:
 
 
 def render(commit: Commit, chart_path: str, release_name: str, values: Object) -> tuple[Object, ...]:
-    """The chart's templates: `{{ .Release.Name }}` within strings, `{{ .Values.x }}` as whole values."""
+    """Give the chart's templates: `{{ .Release.Name }}` within strings, `{{ .Values.x }}` as whole values."""
     folder = f"{chart_path.removeprefix('./')}/templates"
     return tuple(_rendered(each, release_name, values) for each in commit.under(folder))
 
@@ -74,13 +74,13 @@ def _yaml(text: str) -> str:
 
 
 def manifest(release: Release) -> str:
-    """The manifest as Helm stores it: documents with their source, namespaces as the templates have them."""
+    """Give the manifest as Helm stores it: documents with their source, namespaces as the templates have them."""
     source = f"# Source: {release.chart_name}/templates/all.yaml\n"
     return "".join(f"---\n{source}{_yaml(json.dumps(each, sort_keys=True))}" for each in release.objects)
 
 
 def secret(release: Release, modified_at: int) -> Object:
-    """The Secret of a release; `modified_at` in seconds since the epoch."""
+    """Give the Secret of a release; `modified_at` in seconds since the epoch."""
     stored = {
         "name": release.name,
         "info": {

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -19,7 +19,6 @@ from abdrift.simulation.switches import Switches
 PREFIX = "/clusters/"
 _OPEN_PATHS = frozenset({"/version", "/healthz", "/livez", "/readyz"})
 _MAX_BODY_BYTES = 3 * 1024 * 1024
-_SILENCE_POLL_SECONDS = 0.05
 
 
 class Served(Protocol):
@@ -32,7 +31,7 @@ class Served(Protocol):
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An answer in JSON."""
+    """Give an answer in JSON."""
     body = value if isinstance(value, bytes) else orjson.dumps(value)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
@@ -65,8 +64,8 @@ class Frontend:
 
 async def _pass_switches(switches: Switches) -> None:
     """Wait or refuse as the switches say."""
-    while switches.silent:
-        await asyncio.sleep(_SILENCE_POLL_SECONDS)
+    if switches.silent:
+        await switches.heard()
     if switches.delay_seconds:
         await asyncio.sleep(switches.delay_seconds)
     code = switches.take_refusal()
@@ -162,7 +161,7 @@ async def _watch(cluster: Served, request: web.BaseRequest, route: routes.Route)
     return response
 
 
-async def _send(response: web.StreamResponse, lines: AsyncIterator[bytes]) -> None:
+async def _send(response: web.StreamResponse, lines: AsyncGenerator[bytes]) -> None:
     async for line in lines:
         await response.write(line)
 
@@ -200,6 +199,13 @@ async def _write(cluster: Served, request: web.BaseRequest, route: routes.Route)
         return json_response(api.patch(target, media_type, body, options), 200 if existed else 201)
     if request.method == "DELETE" and route.name:
         gone = api.delete(target, options)
-        details = {"name": route.name, "group": route.kind.group, "kind": route.kind.plural, "uid": gone["metadata"]["uid"]}
-        return json_response({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+        details = {
+            "name": route.name,
+            "group": route.kind.group,
+            "kind": route.kind.plural,
+            "uid": gone["metadata"]["uid"],
+        }
+        return json_response(
+            {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+        )
     raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")

@@ -52,7 +52,7 @@ def _rbac(name: str, plural: str, *, namespaced: bool) -> Kind:
 
 
 def builtin_kinds() -> tuple[Kind, ...]:
-    """What every cluster serves: Kubernetes' kinds as far as Abdrift meets them, and those of Flux 2.7."""
+    """Tell what every cluster serves: Kubernetes' kinds as far as Abdrift meets them, and those of Flux 2.7."""
     return (
         Kind("", "v1", "Namespace", "namespaces", namespaced=False, status=True),
         Kind("", "v1", "Node", "nodes", namespaced=False, status=True),
@@ -117,11 +117,11 @@ class Kinds:
         self._by_name[kind.group, kind.name] = kind
 
     def at(self, group: str, version: str, plural: str) -> Kind | None:
-        """The kind served at that path."""
+        """Give the kind served at that path."""
         return self._by_path.get((group, version, plural))
 
     def of(self, api_version: str, name: str) -> Kind:
-        """The kind a manifest names. Raises KeyError with kubectl's words when it is not served."""
+        """Give the kind a manifest names. Raises KeyError with kubectl's words when it is not served."""
         group = api_version.rpartition("/")[0]
         try:
             return self._by_name[group, name]
@@ -129,7 +129,7 @@ class Kinds:
             raise KeyError(f'no matches for kind "{name}" in version "{api_version}"') from None
 
     def named(self, name: str) -> Kind:
-        """The one kind of that name. Raises KeyError if there is none."""
+        """Give the one kind of that name. Raises KeyError if there is none."""
         for (_, found), kind in self._by_name.items():
             if found == name:
                 return kind

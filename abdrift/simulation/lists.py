@@ -27,7 +27,7 @@ class Selection:
         return (not self.namespace or stored.key[0] == self.namespace) and self.matches(stored)
 
     def text(self, raw: bytes) -> bytes:
-        """An object as the client asked for it."""
+        """Give an object as the client asked for it."""
         if not self.metadata_only:
             return raw
         return b"{" + _PARTIAL + b',"metadata":' + orjson.dumps(orjson.loads(raw)["metadata"]) + b"}"

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from abdrift.simulation import field_sets
+from abdrift.simulation import field_sets, structure
 from abdrift.simulation.field_sets import Names, Path
 from abdrift.simulation.kinds import Kind
 from abdrift.simulation.objects import Object, clone
-from abdrift.simulation import structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class ConflictError(Exception):
 
 
 def read(obj: Object) -> list[Entry]:
-    """The entries of an object."""
+    """Give the entries of an object."""
     return [
         Entry(
             Author(each["manager"], each["operation"], each.get("subresource", "")),
@@ -57,7 +56,7 @@ def read(obj: Object) -> list[Entry]:
 
 
 def write(obj: Object, entries: Iterable[Entry]) -> Object:
-    """The object with these entries, in the API server's order: Apply first, then by time, then by name."""
+    """Give the object with these entries, in the API server's order: Apply first, then by time, then by name."""
     kept = sorted(
         (each for each in entries if each.paths),
         key=lambda e: (e.author.operation, e.time or "", e.author.manager, e.author.subresource),
@@ -84,7 +83,7 @@ def _written(entry: Entry) -> Object:
 
 
 def record_update(kind: Kind, live: Object | None, new: Object, author: Author, time: str) -> Object:
-    """`new` with managedFields after an update: what changed goes to `author`, what went leaves every entry."""
+    """Give `new` with managedFields after an update: what changed goes to `author`, what went leaves every entry."""
     before = live if live is not None else {"metadata": {}}
     change = field_sets.difference(kind, before, new)
     touched = frozenset(change.touched)
@@ -112,7 +111,7 @@ def apply(kind: Kind, live: Object | None, config: Object, author: Author, *, fo
     entries = read(live)
     mine = next((each.paths for each in entries if each.author == author), frozenset())
     others = frozenset().union(*(each.paths for each in entries if each.author != author))
-    merged = _merge(kind, (), live, _config_body(config))
+    merged: Object = _merge(kind, (), live, _config_body(config))
     if not force:
         changed = field_sets.difference(kind, live, merged).touched
         conflicts = [(e.author.manager, p) for e in entries if e.author != author for p in sorted(e.paths & changed)]
@@ -125,7 +124,7 @@ def apply(kind: Kind, live: Object | None, config: Object, author: Author, *, fo
 
 
 def record_apply(kind: Kind, live: Object | None, new: Object, config: Object, author: Author, time: str) -> Object:
-    """`new`, the outcome of `apply`, with managedFields; the very `live` when nothing changed at all."""
+    """Give `new`, the outcome of `apply`, with managedFields; the very `live` when nothing changed at all."""
     before = live if live is not None else {"metadata": {}}
     change = field_sets.difference(kind, before, new)
     claimed = field_sets.applied_set(kind, config)
@@ -139,7 +138,9 @@ def record_apply(kind: Kind, live: Object | None, new: Object, config: Object, a
 
 
 def _config_body(config: Object) -> Object:
-    metadata = {k: v for k, v in config["metadata"].items() if k in ("labels", "annotations", "finalizers", "ownerReferences")}
+    metadata = {
+        k: v for k, v in config["metadata"].items() if k in ("labels", "annotations", "finalizers", "ownerReferences")
+    }
     return {**config, "metadata": metadata}
 
 
@@ -152,7 +153,9 @@ def _merge(kind: Kind, names: Names, live: Any, config: Any) -> Any:
     if isinstance(live, list) and isinstance(config, list) and config:
         ours, theirs = field_sets.item_segments(kind, names, live), field_sets.item_segments(kind, names, config)
         if ours is not None and theirs is not None:
-            kept = {seg: _merge(kind, names, item, theirs[seg]) if seg in theirs else item for seg, item in ours.items()}
+            kept = {
+                seg: _merge(kind, names, item, theirs[seg]) if seg in theirs else item for seg, item in ours.items()
+            }
             return [*kept.values(), *(clone(item) for seg, item in theirs.items() if seg not in ours)]
     return clone(config)
 
@@ -180,7 +183,7 @@ def _remove(kind: Kind, obj: Object, path: Path) -> None:
 
 
 def _step(kind: Kind, names: Names, node: Any, segment: str) -> Any:
-    """The key or index that a segment means in a node, None if it is not there."""
+    """Give the key or index that a segment means in a node, None if it is not there."""
     if segment.startswith("f:"):
         key = segment[2:]
         return key if isinstance(node, dict) and key in node else None
@@ -190,7 +193,9 @@ def _step(kind: Kind, names: Names, node: Any, segment: str) -> Any:
     return list(segments).index(segment) if segments and segment in segments else None
 
 
-def adopt(live: Object, prefixes: Iterable[str], exact: Iterable[str], author: Author, fallback: Mapping[str, str]) -> Object:
+def adopt(
+    live: Object, prefixes: Iterable[str], exact: Iterable[str], author: Author, fallback: Mapping[str, str]
+) -> Object:
     """Hand the Update entries of these managers to `author`, as Flux does before it applies.
 
     `fallback` gives `apiVersion` and `time` for an entry that is made anew. The very `live` when there are none.
@@ -200,7 +205,11 @@ def adopt(live: Object, prefixes: Iterable[str], exact: Iterable[str], author: A
 
     def handed_over(entry: Entry) -> bool:
         found = entry.author
-        return found.operation == "Update" and not found.subresource and (found.manager in names or found.manager.startswith(starts))
+        return (
+            found.operation == "Update"
+            and not found.subresource
+            and (found.manager in names or found.manager.startswith(starts))
+        )
 
     given = [each for each in entries if handed_over(each)]
     if not given:

@@ -94,7 +94,7 @@ def _edit(root: Object, pointer: str, operation: str, value: Any) -> None:
 
 
 def strategic_merge(kind: Kind, live: Any, patch: Any, names: tuple[str, ...] = ()) -> Any:
-    """A strategic merge: keyed lists merge by member, `$patch` deletes or replaces, null removes."""
+    """Give a strategic merge: keyed lists merge by member, `$patch` deletes or replaces, null removes."""
     if not isinstance(patch, dict):
         return clone(patch)
     directive = patch.get("$patch")

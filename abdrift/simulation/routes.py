@@ -22,7 +22,7 @@ class Route:
     subresource: str = ""
 
     def verb(self, method: str, *, watching: bool) -> str:
-        """The verb that authorization is asked for."""
+        """Give the verb that authorization is asked for."""
         if method in _WRITES:
             return _WRITES[method]
         if watching:
@@ -35,7 +35,7 @@ class Route:
 
 
 def parse(kinds: Kinds, path: str) -> Route | None:
-    """The route of `/api/v1/…` or `/apis/group/version/…`, None for what names no served kind."""
+    """Give the route of `/api/v1/…` or `/apis/group/version/…`, None for what names no served kind."""
     parts = [part for part in path.split("/") if part]
     if parts[:1] == ["api"]:
         group, rest = "", parts[1:]
@@ -68,7 +68,7 @@ def is_watch(query: Mapping[str, str]) -> bool:
 
 
 def selection(route: Route, query: Mapping[str, str], accept: str) -> Selection:
-    """The selection of a list or watch. Raises ApiError 400 on a selector that cannot be read."""
+    """Give the selection of a list or watch. Raises ApiError 400 on a selector that cannot be read."""
     fields = query.get("fieldSelector", "")
     if route.name:
         fields = ",".join(filter(None, (fields, f"metadata.name={route.name}")))
@@ -77,7 +77,7 @@ def selection(route: Route, query: Mapping[str, str], accept: str) -> Selection:
 
 
 def number(query: Mapping[str, str], name: str, default: int = 0) -> int:
-    """An integer parameter. Raises ApiError 400."""
+    """Give an integer parameter. Raises ApiError 400."""
     text = query.get(name) or str(default)
     try:
         return int(text)

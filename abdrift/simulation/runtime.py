@@ -30,7 +30,7 @@ class Runtime:
     events: EventRecorder
 
     def kind(self, name: str) -> Kind:
-        """A served kind by its name."""
+        """Give a served kind by its name."""
         return self.api.kinds.named(name)
 
 
@@ -59,7 +59,7 @@ def drop_conditions(obj: Object, kinds: Iterable[str]) -> None:
 
 
 def _trigger(obj: Object) -> tuple[Any, ...]:
-    """What makes a Flux controller look at an object again."""
+    """Tell what makes a Flux controller look at an object again."""
     notes = annotations_of(obj)
     metadata = obj["metadata"]
     asked = tuple(notes.get(each) for each in (REQUESTED_AT, FORCE_AT, RESET_AT))

@@ -96,7 +96,7 @@ def parse_duration_seconds(text: str) -> float:
 
 
 def go_duration(seconds: float) -> str:
-    """A duration as Go prints it: `172.602296ms`, `30.05s`, `1h0m0s`."""
+    """Give a duration as Go prints it: `172.602296ms`, `30.05s`, `1h0m0s`."""
     if seconds < 1:
         return f"{seconds * 1000:.6f}".rstrip("0").rstrip(".") + "ms"
     minutes, rest = divmod(seconds, 60)

@@ -15,12 +15,12 @@ _EXISTS = re.compile(r"^(?P<not>!?)\s*(?P<key>[^\s!=(),]+)$")
 
 
 def everything(_: Stored) -> bool:
-    """The empty selector."""
+    """Give the empty selector."""
     return True
 
 
 def parse_labels(selector: str) -> Callable[[Mapping[str, str]], bool]:
-    """A label selector, equality- and set-based. Raises ApiError 400."""
+    """Give a label selector, equality- and set-based. Raises ApiError 400."""
     terms = [_label_term(each.strip()) for each in re.split(r",(?![^(]*\))", selector) if each.strip()]
     return lambda labels: all(term(labels) for term in terms)
 
@@ -43,7 +43,7 @@ def _label_term(term: str) -> Callable[[Mapping[str, str]], bool]:
 
 
 def parse_fields(selector: str) -> Callable[[Object], bool]:
-    """A field selector over any path whose value is a scalar. Raises ApiError 400."""
+    """Give a field selector over any path whose value is a scalar. Raises ApiError 400."""
     terms: list[tuple[list[str], bool, str]] = []
     for each in filter(None, selector.split(",")):
         found = re.match(r"^(?P<path>[\w.]+)(?P<op>==|=|!=)(?P<value>.*)$", each)

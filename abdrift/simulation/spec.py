@@ -72,12 +72,12 @@ def cluster_labels(spec: FleetSpec) -> dict[str, dict[str, str]]:
 
 
 def workload_namespace(spec: FleetSpec, number: int) -> str:
-    """The namespace a numbered workload lives in."""
+    """Give the namespace a numbered workload lives in."""
     return spec.namespaces[number % len(spec.namespaces)]
 
 
 def deployment(name: str, namespace: str, number: int) -> Object:
-    """A numbered workload's Deployment as Git has it; the first leaves its replicas to an HPA."""
+    """Give a numbered workload's Deployment as Git has it; the first leaves its replicas to an HPA."""
     container: Object = {
         "name": "main",
         "image": f"registry.invalid/{name}:1.{number}.0",
@@ -101,7 +101,7 @@ def deployment(name: str, namespace: str, number: int) -> Object:
 
 
 def config_map(name: str, namespace: str, data: Mapping[str, str]) -> Object:
-    """A ConfigMap."""
+    """Give a ConfigMap."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -133,7 +133,7 @@ def _autoscaler(namespace: str) -> Object:
 
 
 def site_tree(spec: FleetSpec) -> dict[str, tuple[Object, ...]]:
-    """What each cluster's own repository holds: `apps` and `extras`."""
+    """Tell what each cluster's own repository holds: `apps` and `extras`."""
     tree: dict[str, tuple[Object, ...]] = {}
     for number in range(spec.workloads):
         name, namespace = f"app-{number:02d}", workload_namespace(spec, number)
@@ -152,9 +152,15 @@ def site_tree(spec: FleetSpec) -> dict[str, tuple[Object, ...]]:
 
 
 def fleet_tree(spec: FleetSpec) -> Tree:
-    """What all clusters share: `infra`, and the chart of the HelmRelease."""
-    namespaces = tuple({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in spec.namespaces)
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "edge", "namespace": spec.namespaces[0]}}
+    """Tell what all clusters share: `infra`, and the chart of the HelmRelease."""
+    namespaces = tuple(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each}} for each in spec.namespaces
+    )
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "edge", "namespace": spec.namespaces[0]},
+    }
     widget = {
         "apiVersion": "example.com/v1",
         "kind": "Widget",
@@ -184,10 +190,12 @@ def _flux(kind: str, api_version: str, name: str, spec: Object) -> Object:
 
 
 def flux_objects(spec: FleetSpec, fleet_url: str, site_url: str) -> Iterator[Object]:
-    """Sources, Kustomizations and the HelmRelease of a cluster, in the order they are created."""
+    """Give sources, Kustomizations and the HelmRelease of a cluster, in the order they are created."""
     source = "source.toolkit.fluxcd.io/v1"
     for name, url in ((FLEET_REPOSITORY, fleet_url), (SITE_REPOSITORY, site_url)):
-        yield _flux("GitRepository", source, name, {"interval": spec.source_interval, "url": url, "ref": {"branch": "main"}})
+        yield _flux(
+            "GitRepository", source, name, {"interval": spec.source_interval, "url": url, "ref": {"branch": "main"}}
+        )
     for name, repository, prune in ((INFRA, "fleet", True), (APPS, "site", True), (EXTRAS, "site", False)):
         body = {
             "interval": spec.interval,
@@ -218,7 +226,7 @@ def flux_objects(spec: FleetSpec, fleet_url: str, site_url: str) -> Iterator[Obj
 
 
 def node(name: str, kind: str, time: str) -> Object:
-    """A Node that is Ready."""
+    """Give a Node that is Ready."""
     ready = {
         "type": "Ready",
         "status": "True",
@@ -237,7 +245,7 @@ def node(name: str, kind: str, time: str) -> Object:
 
 
 def pod(workload: Object, time: str) -> Object:
-    """A Pod of a Deployment, as its kubelet reports it running."""
+    """Give a Pod of a Deployment, as its kubelet reports it running."""
     template, metadata = workload["spec"]["template"], workload["metadata"]
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": time}
     states = [

@@ -31,7 +31,7 @@ class Stored:
     raw: bytes
 
     def value(self) -> Object:
-        """A copy of the object, the caller's own."""
+        """Give a copy of the object, the caller's own."""
         decoded: Object = orjson.loads(self.raw)
         return decoded
 
@@ -102,7 +102,7 @@ class Store:
         self._listeners.append(listener)
 
     def shelf(self, kind: Kind) -> Shelf:
-        """The objects of a kind."""
+        """Give the objects of a kind."""
         return self._shelves.setdefault(kind, Shelf())
 
     def get(self, kind: Kind, key: Key) -> Stored | None:

@@ -28,7 +28,7 @@ _KEY_DEFAULTS: Mapping[str, str] = {"protocol": "TCP"}
 
 
 def list_keys(kind: Kind, names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The keys of the list at these field names, None where it is atomic."""
+    """Give the keys of the list at these field names, None where it is atomic."""
     last = names[-1] if names else ""
     if names == ("metadata", "ownerReferences"):
         return ("uid",)
@@ -40,7 +40,7 @@ def list_keys(kind: Kind, names: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def merge_key(kind: Kind, names: tuple[str, ...]) -> str | None:
-    """The `patchMergeKey` of a strategic merge; of several keys the first."""
+    """Give the `patchMergeKey` of a strategic merge; of several keys the first."""
     keys = list_keys(kind, names)
     return keys[0] if keys else None
 
@@ -58,7 +58,9 @@ def is_atomic_map(kind: Kind, names: tuple[str, ...]) -> bool:
 def item_segment(keys: tuple[str, ...], item: Mapping[str, Any]) -> str:
     """`k:{"name":"web"}`: how FieldsV1 names a member of a keyed list."""
     found = {key: item.get(key, _KEY_DEFAULTS.get(key)) for key in keys}
-    return "k:" + json.dumps({key: value for key, value in sorted(found.items()) if value is not None}, separators=(",", ":"))
+    return "k:" + json.dumps(
+        {key: value for key, value in sorted(found.items()) if value is not None}, separators=(",", ":")
+    )
 
 
 def value_segment(value: Any) -> str:

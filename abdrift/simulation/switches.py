@@ -32,7 +32,7 @@ class Switches:
         self.refuse_code, self.refuse_count, self.retry_after_seconds = code, count, retry_after_seconds
 
     def take_refusal(self) -> int:
-        """The status the next request is refused with, 0 if it is answered."""
+        """Give the status the next request is refused with, 0 if it is answered."""
         if not self.refuse_code or self.refuse_count == 0:
             return 0
         self.refuse_count -= self.refuse_count > 0
@@ -47,6 +47,17 @@ class Switches:
         """Make open watches look at the switches."""
         for waker in self.wakers:
             waker.set()
+
+    async def heard(self) -> None:
+        """Return once the cluster is not silent."""
+        waker = asyncio.Event()
+        self.wakers.add(waker)
+        try:
+            while self.silent:
+                waker.clear()
+                await waker.wait()
+        finally:
+            self.wakers.discard(waker)
 
     def speak(self) -> None:
         """End a silence."""

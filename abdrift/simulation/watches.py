@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -32,25 +32,23 @@ def _event(kind: str, obj: bytes) -> bytes:
 
 
 def bookmark(selection: Selection, version: int, annotations: dict[str, str] | None = None) -> bytes:
-    """A BOOKMARK event: everything up to `version` was sent."""
+    """Give a BOOKMARK event: everything up to `version` was sent."""
     metadata: dict[str, object] = {"resourceVersion": str(version), "creationTimestamp": None}
     if annotations:
         metadata["annotations"] = annotations
     kind = selection.kind
-    return _event(
-        "BOOKMARK", orjson.dumps({"kind": kind.name, "apiVersion": kind.api_version, "metadata": metadata})
-    )
+    return _event("BOOKMARK", orjson.dumps({"kind": kind.name, "apiVersion": kind.api_version, "metadata": metadata}))
 
 
 def present_state(store: Store, selection: Selection) -> Iterator[bytes]:
-    """ADDED events of all that is there."""
+    """Give aDDED events of all that is there."""
     for stored in store.all(selection.kind, selection.namespace):
         if selection.covers(stored):
             yield _event("ADDED", selection.text(stored.raw))
 
 
 def event_of(selection: Selection, change: Change) -> bytes | None:
-    """The event of one change within a selection: an object may enter or leave it by its labels."""
+    """Give the event of one change within a selection: an object may enter or leave it by its labels."""
     was = change.old is not None and selection.covers(change.old)
     if change.new is None:
         return _event("DELETED", selection.text(change.gone)) if was else None
@@ -65,13 +63,11 @@ def event_of(selection: Selection, change: Change) -> bytes | None:
 
 
 def expired_event(version: int, oldest: int) -> bytes:
-    """The ERROR event that ends a watch whose place in history is gone."""
+    """Give the ERROR event that ends a watch whose place in history is gone."""
     return _event("ERROR", orjson.dumps(errors.expired(version, oldest).status()))
 
 
-async def watch(
-    store: Store, selection: Selection, options: WatchOptions, switches: Switches
-) -> AsyncIterator[bytes]:
+async def watch(store: Store, selection: Selection, options: WatchOptions, switches: Switches) -> AsyncGenerator[bytes]:
     """Lines of a watch until its timeout, an ERROR event, or a switch that drops it."""
     shelf = store.shelf(selection.kind)
     waker = asyncio.Event()

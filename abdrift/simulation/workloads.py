@@ -1,12 +1,15 @@
 """kube-controller-manager as far as the fleet needs it: rollouts that finish or hang, and autoscaling."""
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from abdrift.simulation.apiserver import Options, Target
 from abdrift.simulation.kinds import Kind
 from abdrift.simulation.objects import Object, annotations_of, digest
 from abdrift.simulation.runtime import Runtime, set_condition
 from abdrift.simulation.storage import Change, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MANAGER = "kube-controller-manager"
 REVISION = "deployment.kubernetes.io/revision"
@@ -48,7 +51,10 @@ class Workloads:
         generation = obj["metadata"]["generation"]
         if status.get("observedGeneration") == generation:
             return
-        wanted, ready = obj["spec"].get("replicas", 1), min(status.get("readyReplicas", 0), obj["spec"].get("replicas", 1))
+        wanted, ready = (
+            obj["spec"].get("replicas", 1),
+            min(status.get("readyReplicas", 0), obj["spec"].get("replicas", 1)),
+        )
         template = digest(obj["spec"]["template"])
         is_new = self._templates.get((kind, key)) != template
         self._templates[kind, key] = template
@@ -83,7 +89,9 @@ class Workloads:
         progress = "has successfully progressed." if done else "is progressing."
         reason = "NewReplicaSetAvailable" if done else "ReplicaSetUpdated"
         set_condition(obj, "Available", *(available if done else missing), time=time)
-        set_condition(obj, "Progressing", "True", reason, f'ReplicaSet "{obj["metadata"]["name"]}" {progress}', time=time)
+        set_condition(
+            obj, "Progressing", "True", reason, f'ReplicaSet "{obj["metadata"]["name"]}" {progress}', time=time
+        )
         for each in obj["status"]["conditions"]:
             each.pop("observedGeneration", None)
             each["lastUpdateTime"] = time
