@@ -13,7 +13,7 @@ from streams.governor.cells import ClusterCell, FindingCell, OwnerCell, Reason
 from streams.governor.verbs import MOVES_REVISION, matching_rule
 from streams.governor.work import Work
 
-MAX_AFFECTED = 500
+MAX_AFFECTED = 200
 """Findings that one command may name: a signed record has to hold them all, and a person to read them."""
 
 

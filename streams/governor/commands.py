@@ -17,6 +17,9 @@ from streams.governor.cells import CommandCell, FindingCell, Target, command_key
 from streams.governor.verbs import MOVES_REVISION, effect
 from streams.step import stable_id
 
+MAX_PATHS = 16
+"""Paths that a command and its memory keep of one finding; with more, it is about the whole object."""
+
 
 @dataclass(frozen=True, slots=True)
 class Warrant:
@@ -69,8 +72,12 @@ def _command(case: Case, warrant: Warrant, attempt: int) -> Command:
 
 def _effect(finding: FindingCell) -> ExpectedEffect:
     return ExpectedEffect(
-        finding_id=finding.finding_id, object=finding.object.ref(), paths=finding.paths, effect=effect(finding)
+        finding_id=finding.finding_id, object=finding.object.ref(), paths=_paths(finding), effect=effect(finding)
     )
+
+
+def _paths(finding: FindingCell) -> tuple[str, ...]:
+    return finding.paths if len(finding.paths) <= MAX_PATHS else ()
 
 
 def _expected_revision(case: Case) -> str | None:
@@ -95,7 +102,7 @@ def _remember(case: Case, warrant: Warrant, command: Command, scopes: tuple[str,
         cluster=case.cluster.name,
         verb=case.verb,
         scopes=scopes,
-        targets=tuple(Target(f.finding_id, f.object.identity, f.paths) for f in case.affected),
+        targets=tuple(Target(f.finding_id, f.object.identity, _paths(f)) for f in case.affected),
         issued_ms=work.now_ms,
         expires_ms=work.now_ms + ttl_ms,
     )

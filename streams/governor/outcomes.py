@@ -21,6 +21,7 @@ SETTLE_MS = 5_000
 COMMAND_KEPT_MS = 2 * 3_600_000
 """How long a finished command is remembered, so that a late or repeated outcome changes nothing twice."""
 MAX_CORRECTIONS = 1_000
+"""Kept of one owner, newest first to stay: five commands of the largest kind."""
 NO_OUTCOME = "no-outcome"
 
 _FAILURES = frozenset(

@@ -17,6 +17,7 @@ from abdrift.facts.governance import Policy
 from abdrift.partitions import FLEET_SCOPE
 from abdrift.topics import DECISION, FLEET_DECISIONS, FactType, Topic
 from streams.governor.cells import FLEET_KEY, FleetCell, GovernorCell, PolicyCell, Reason, policy_key
+from streams.overlay import Overlay
 from streams.step import Cause, Outgoing, Publication, Refused, publish, stable_id
 
 T = TypeVar("T")
@@ -32,10 +33,9 @@ class Work:
 
     def __init__(self, cells: Mapping[str, GovernorCell], policy_name: str) -> None:
         self._cells = cells
-        self._changed: dict[str, GovernorCell | None] = {}
+        self._overlay: Overlay[GovernorCell] = Overlay(cells)
         self._policy_key = policy_key(policy_name)
         self.fleet = self.get(FLEET_KEY, FleetCell) or FleetCell()
-        self._fleet_read = self.fleet
         self.touched: dict[str, None] = {}
         self.facts: list[Outgoing] = []
         self.refused: list[Refused] = []
@@ -55,26 +55,16 @@ class Work:
         return _parsed(cell.data) if cell else None
 
     def get(self, key: str, kind: type[T]) -> T | None:
-        """Return the cell of that key as it is now.
-
-        Raises:
-            TypeError: it is of another kind: the state is not the governor's.
-
-        """
-        cell = self._changed[key] if key in self._changed else self._cells.get(key)
-        if cell is None:
-            return None
-        if not isinstance(cell, kind):
-            raise TypeError(f"cell {key!r} is a {type(cell).__name__}, not a {kind.__name__}")
-        return cell
+        """Return the cell of that key as it is now; None where there is none of that kind."""
+        return self._overlay.get(key, kind)
 
     def put(self, key: str, cell: GovernorCell) -> None:
         """Replace a cell."""
-        self._changed[key] = cell
+        self._overlay.put(key, cell)
 
     def drop(self, key: str) -> None:
         """Forget a cell."""
-        self._changed[key] = None
+        self._overlay.drop(key)
 
     def alter(self, **changes: object) -> None:
         """Replace fields of the fleet's cell."""
@@ -82,12 +72,13 @@ class Work:
 
     def each(self, kind: type[T]) -> Iterator[tuple[str, T]]:
         """Yield the cells of a kind as they are now, in no particular order. Nothing may be put meanwhile."""
+        changed = self._overlay.changed
         for key, cell in self._cells.items():
-            if key not in self._changed and isinstance(cell, kind):
+            if key not in changed and isinstance(cell, kind):
                 yield key, cell
-        for key, changed in self._changed.items():
-            if isinstance(changed, kind):
-                yield key, changed
+        for key, new in changed.items():
+            if isinstance(new, kind):
+                yield key, new
 
     def touch(self, owner: str) -> None:
         """Have an owner decided about after this input."""
@@ -95,9 +86,8 @@ class Work:
 
     def cells_changed(self) -> Mapping[str, GovernorCell | None]:
         """Return what this batch changed."""
-        if self.fleet != self._fleet_read:
-            self._changed[FLEET_KEY] = self.fleet
-        return {k: c for k, c in self._changed.items() if c is not None or k in self._cells}
+        self.put(FLEET_KEY, self.fleet)
+        return self._overlay.changed
 
     def say(
         self, topic: Topic, fact_type: FactType, subject: str, cluster: str | None, model: BaseModel | dict[str, object]
