@@ -8,7 +8,7 @@ those of the clusters it serves, and two sinks never share a group.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -87,6 +87,7 @@ class GitOpsSink:
         commands: AIOKafkaConsumer,
         facts: AIOKafkaConsumer,
         clock: ClockMs = wall_clock_ms,
+        on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         """Take started consumers: `commands` with a group of this sink's own, `facts` without one."""
         self._executors = executors
@@ -96,7 +97,7 @@ class GitOpsSink:
         self._clock = clock
         self._unfinished: dict[int, _Unfinished] = {}
         self._queues: dict[str, asyncio.Queue[ConsumerRecord]] = {c: asyncio.Queue(_QUEUE) for c in executors}
-        self.ready = asyncio.Event()
+        self._on_ready = on_ready
 
     async def run(self) -> None:
         """Restore the ledgers, then serve."""
@@ -104,7 +105,7 @@ class GitOpsSink:
         await self._restore(partitions)
         await self._seek_recent(self._facts, FLEET_DRIFT, partitions)
         self._commands.assign([TopicPartition(FLEET_COMMANDS.name, p) for p in partitions])
-        self.ready.set()
+        self._on_ready()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read_findings())
             for cluster, executor in self._executors.items():

@@ -1,0 +1,99 @@
+"""`abdrift agent`: collectors of Kubernetes and Git, for one cluster or for many in one process."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from aiokafka import AIOKafkaProducer
+
+from abdrift import paths
+from abdrift.cli.clusters import ClusterOption, ContextOption, FleetOption, KubeconfigOption, LabelsOption, clusters
+from abdrift.cli.kafka import with_kafka
+from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
+from abdrift.fleet import Fleet, Member
+from abdrift.kafka import KafkaSettings, partition_count, producer
+from abdrift.masking import Masker
+from abdrift.processes import tell_ready
+from abdrift.topics import OBJECTS
+from collectors.framing import FramerSettings, Send
+from collectors.kubernetes import KubernetesConfig
+from collectors.kubernetes import run as run_kubernetes
+
+log = logging.getLogger(__name__)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("agent")(with_kafka(agent))
+
+
+def agent(
+    kafka: KafkaSettings,
+    cluster: ClusterOption = None,
+    kubeconfig: KubeconfigOption = None,
+    context: ContextOption = None,
+    label: LabelsOption = None,
+    fleet: FleetOption = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Where epochs and the masking key are kept.", show_default="agent/ in the data")
+    ] = None,
+    secrets: Annotated[bool, typer.Option(help="Watch Secrets that an inventory names; values are masked.")] = False,
+    heartbeat_seconds: Annotated[float, typer.Option(min=0.2, help="Between heartbeats.")] = 5.0,
+    metrics: MetricsOption = None,
+    log_level: LogLevelOption = "info",
+) -> None:
+    """Watch clusters and stream what they show into Kafka. Needs read rights only."""
+    prepare(log_level, metrics)
+    named = clusters(fleet, cluster, kubeconfig, context, label)
+    directory = data or paths.data_dir() / "agent"
+    run_until_stopped(_run(named, kafka, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds))
+
+
+async def _run(fleet: Fleet, kafka: KafkaSettings, directory: Path, *, secrets: bool, heartbeat_seconds: float) -> None:
+    masker = Masker(masking_key(directory))
+    framing = FramerSettings(partitions=await partition_count(kafka, OBJECTS.name))
+    async with producer(kafka, linger_ms=0) as client, asyncio.TaskGroup() as tasks:
+        for member in fleet.clusters:
+            config = _config(member, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds)
+            tasks.create_task(run_kubernetes(config, sender(client), masker=masker, settings=framing))
+        tell_ready()
+        log.info("watching %d clusters", len(fleet.clusters))
+
+
+def _config(member: Member, directory: Path, *, secrets: bool, heartbeat_seconds: float) -> KubernetesConfig:
+    return KubernetesConfig(
+        cluster=member.name,
+        labels=member.labels,
+        kubeconfig=member.kubeconfig,
+        context=member.context,
+        secrets=secrets,
+        heartbeat_seconds=heartbeat_seconds,
+        state_dir=directory,
+    )
+
+
+def sender(client: AIOKafkaProducer) -> Send:
+    """Return what sends one frame and waits until Kafka has it."""
+
+    async def send(topic: str, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        await client.send_and_wait(topic, value, key=key, partition=partition, headers=headers)
+
+    return send
+
+
+def masking_key(directory: Path) -> bytes:
+    """Return the key by which secrets are hashed here, made at the first start and never shown.
+
+    It stays with the agent: whoever has it could test guesses of a secret against its hash.
+    """
+    path = directory / "masking.key"
+    directory.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.touch(mode=0o600)
+        unfinished.write_bytes(os.urandom(32))
+        unfinished.rename(path)
+    return path.read_bytes()

@@ -1,0 +1,59 @@
+"""What long-running commands share: logging, metrics, a graceful stop, and the word that they are ready."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Coroutine
+from typing import Annotated, Any
+
+import typer
+from prometheus_client import start_http_server
+
+from abdrift import paths
+
+MetricsOption = Annotated[
+    str | None,
+    typer.Option("--metrics", help="Serve Prometheus metrics at HOST:PORT.", envvar="ABDRIFT_METRICS"),
+]
+LogLevelOption = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+def prepare(log_level: str, metrics: str | None) -> None:
+    """Set up logging and, where asked for, the metrics endpoint.
+
+    Raises:
+        typer.BadParameter: an option cannot be used.
+
+    """
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        raise typer.BadParameter(f"no level {log_level!r}", param_hint="--log-level")
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if metrics:
+        host, _, port = metrics.rpartition(":")
+        if not port.isdigit():
+            raise typer.BadParameter(f"{metrics!r} is not HOST:PORT", param_hint="--metrics")
+        try:
+            start_http_server(int(port), host or "127.0.0.1")
+        except OSError as error:
+            raise typer.BadParameter(f"{metrics}: {error.strerror}; choose another", param_hint="--metrics") from error
+
+
+def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Run until it ends or SIGTERM or SIGINT cancels it; cancelled is a graceful end."""
+
+    async def guarded() -> None:
+        task = asyncio.create_task(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(guarded())
+
+
+def state_dir(name: str) -> Any:
+    """Return where a service keeps what must outlive a restart."""
+    return paths.data_dir() / name

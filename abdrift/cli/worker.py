@@ -1,0 +1,76 @@
+"""`abdrift worker`: stream steps as Faust workers."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from abdrift import paths
+from abdrift.cli.kafka import with_kafka
+from abdrift.cli.service import LogLevelOption, MetricsOption, prepare
+from abdrift.kafka import KafkaSettings
+from abdrift.keyring import Keyring
+from streams.drift import DriftStep
+from streams.engine import EngineError, run
+from streams.governor import GovernorStep
+from streams.health import HealthStep
+from streams.reduce import ReduceStep
+from streams.rollup import RollupStep
+from streams.settings import EngineSettings
+from streams.step import Step
+
+STEPS = ("drift", "health", "reduce", "governor", "rollup")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("worker")(with_kafka(worker))
+
+
+def worker(
+    kafka: KafkaSettings,
+    steps: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(STEPS)}. Absent: all.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Local copies of state; made anew from Kafka.", show_default="worker/ in the data"),
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(help="The governor's key and those it trusts.")] = None,
+    replication: Annotated[int, typer.Option(min=1, help="Of changelog topics that are made.")] = 1,
+    tick_seconds: Annotated[float, typer.Option(min=0.05, help="A silent partition's clock goes on this often.")] = 1.0,
+    session_timeout_seconds: Annotated[float, typer.Option(min=1, help="Silent this long, it loses its work.")] = 15.0,
+    metrics: MetricsOption = None,
+    log_level: LogLevelOption = "info",
+) -> None:
+    """Run stream steps: signals in, facts out. As many workers as partitions share the work."""
+    prepare(log_level, metrics)
+    wanted = steps or list(STEPS)
+    if unknown := [name for name in wanted if name not in STEPS]:
+        raise typer.BadParameter(f"no step {unknown[0]!r}; there are: {', '.join(STEPS)}", param_hint="STEPS")
+    settings = EngineSettings(
+        kafka=kafka,
+        data_dir=data or paths.data_dir() / "worker",
+        replication_factor=replication,
+        tick_interval_seconds=tick_seconds,
+        session_timeout_seconds=session_timeout_seconds,
+    )
+    keyring = Keyring.open(keys or paths.data_dir() / "keys", create=True)
+    try:
+        asyncio.run(run([_step(name, keyring) for name in wanted], settings))
+    except EngineError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _step(name: str, keyring: Keyring) -> Step[Any]:
+    match name:
+        case "drift":
+            return DriftStep(trust=keyring.trust_operators)
+        case "health":
+            return HealthStep()
+        case "reduce":
+            return ReduceStep()
+        case "governor":
+            return GovernorStep(keyring.signer_governor, keyring.trust_operators)
+        case _:
+            return RollupStep()

@@ -1,0 +1,62 @@
+"""The fleet file: which clusters one process watches or acts on, and as whom."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class FleetFileError(ValueError):
+    """A fleet file that cannot be used; the message names the place and the way out."""
+
+
+class Member(BaseModel):
+    """One cluster."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=253, description="Unique in the fleet.")
+    kubeconfig: Path | None = Field(default=None, description="Who observes; absent: the Pod's ServiceAccount.")
+    context: str | None = None
+    acting_kubeconfig: Path | None = Field(default=None, description="Who acts; absent: as who observes.")
+    labels: dict[str, str] = Field(default_factory=dict, description="site, region, environment, customer, wave, …")
+
+    @property
+    def acting(self) -> Path | None:
+        """The kubeconfig by which commands are carried out."""
+        return self.acting_kubeconfig or self.kubeconfig
+
+
+class Fleet(BaseModel):
+    """The clusters of one process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clusters: tuple[Member, ...] = Field(min_length=1)
+
+    @classmethod
+    def load(cls, path: Path) -> "Fleet":
+        """Read a YAML or JSON file.
+
+        Raises:
+            FleetFileError: it cannot be read, or is no fleet.
+
+        """
+        try:
+            fleet = cls.model_validate(yaml.safe_load(path.read_text()))
+        except OSError as error:
+            raise FleetFileError(f"{path}: {error.strerror}") from error
+        except yaml.YAMLError as error:
+            raise FleetFileError(f"{path} is no YAML: {error}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise FleetFileError(f"{path}: {place}: {first['msg']} ({error.error_count()} errors)") from error
+        names = [member.name for member in fleet.clusters]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise FleetFileError(f"{path}: {doubled[0]} is named twice; names are unique in a fleet")
+        return fleet
+
+    def write(self, path: Path) -> None:
+        """Write the file that `load` reads."""
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False))
