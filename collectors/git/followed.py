@@ -1,0 +1,51 @@
+"""Inventories of the fleet's clusters as they stand in Kafka: what the Git collector follows."""
+
+import logging
+from collections.abc import AsyncIterator
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydantic import ValidationError
+
+from abdrift.cloudevents import CloudEvent
+from abdrift.facts.inventory import ClusterInventory
+from abdrift.topics import FLEET_INVENTORY, INVENTORY
+from collectors import telemetry
+
+log = logging.getLogger(__name__)
+
+
+async def inventories(
+    consumer: AIOKafkaConsumer, source: str = "git"
+) -> AsyncIterator[tuple[str, ClusterInventory | None]]:
+    """Yield cluster and inventory for each record of the compacted topic, from its beginning and for good.
+
+    The consumer is started and belongs to no group; it is assigned to all partitions here. A record that is no
+    inventory is counted and left out.
+    """
+    partitions = await _partitions(consumer)
+    consumer.assign(partitions)
+    await consumer.seek_to_beginning(*partitions)
+    async for record in consumer:
+        cluster = (record.key or b"").decode(errors="replace")
+        if record.value is None:
+            yield cluster, None
+            continue
+        try:
+            event = CloudEvent.decode(record.value)
+            if event.type == INVENTORY.name:
+                yield event.subject, ClusterInventory.model_validate(event.data)
+        except ValidationError as error:
+            telemetry.DROPPED.labels(source, "bad-inventory").inc()
+            log.warning("git: %s/%d@%d is no inventory: %s", record.topic, record.partition, record.offset, error)
+
+
+async def _partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+    """Raise LookupError where the topic is missing."""
+    found = consumer.partitions_for_topic(FLEET_INVENTORY.name)
+    if found is None:
+        # Asks for this one topic's metadata.
+        await consumer.topics()
+        found = consumer.partitions_for_topic(FLEET_INVENTORY.name)
+    if not found:
+        raise LookupError(f"no topic {FLEET_INVENTORY.name}: create it with `abdrift topics create`")
+    return [TopicPartition(FLEET_INVENTORY.name, number) for number in sorted(found)]

@@ -1,0 +1,34 @@
+"""Remote URLs: what may be shown of them, and which may be asked. Pure."""
+
+import re
+
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/@\s:]*)(?P<password>:[^/@\s]*)?@")
+_SCHEMES = ("https://", "http://", "ssh://")
+
+
+def masked(text: str) -> str:
+    """Return a text with the credentials of all URLs in it left out; an ssh user without a password stays."""
+
+    def without(match: re.Match[str]) -> str:
+        scheme = match["scheme"]
+        if scheme.lower() == "ssh://":
+            return f"{scheme}{match['user']}@"
+        return scheme
+
+    return _USERINFO.sub(without, text)
+
+
+def refusal_of(url: str) -> str | None:
+    """Return why a URL may not be asked; None where it may.
+
+    The schemes are those that a GitRepository allows. Others let git run commands or read this machine's files
+    (`ext::`, `file://`, a path), and URLs come from the clusters.
+    """
+    if not url.startswith(_SCHEMES):
+        return "only http, https and ssh remotes are asked"
+    if any(ord(character) <= ord(" ") for character in url):
+        return "the URL holds blanks or control characters"
+    host = url.split("://", 1)[1].rpartition("@")[2]
+    if host.startswith("-") or not host:
+        return "the URL has no host"
+    return None
