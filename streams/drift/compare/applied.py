@@ -1,9 +1,9 @@
 """What applying desired would change in live: a server-side apply, without the server.
 
 Both documents are walked together. What desired says must be so in live, except that of published types a zero value
-(`hostNetwork: false`) says nothing, since Flux and Argo CD pass manifests through Go's types before they apply them; what only live says counts where the
-applying manager owns it and nobody else does, for then the apply would take it away, unless a default brings it back.
-Atomic parts are replaced whole, so there everything counts but defaults.
+(`hostNetwork: false`) says nothing, since Flux and Argo CD pass manifests through Go's types before they apply them.
+What only live says counts where the applying manager owns it and nobody else does, for then the apply would take it
+away, unless a default brings it back. Atomic parts are replaced whole, so there everything counts but defaults.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Owned:
         self.others = others
 
     def at(self, name: str) -> Owned:
-        """The field sets a step deeper."""
+        """Return the field sets a step deeper."""
         mine = self.mine.get(name) if self.mine else None
         others = tuple(tree[name] or {} for tree in self.others if name in tree) if self.others else ()
         return Owned(mine, others) if mine is not None or others else NOBODY
@@ -100,7 +100,7 @@ class Walk:
             self.changes.append(Change(f"{path}/{escape(key)}", wanted, None, "remove"))
 
     def _given_up(self, t: Type, key: str, had: Any, desired: Tree, owned: Owned, path: str) -> None:
-        """A field that the manager owns and no longer says: an apply takes it away, and defaults may return."""
+        """Return a field that the manager owns and no longer says: an apply takes it away, and defaults may return."""
         here = f"{path}/{escape(key)}"
         if owned.others:
             if isinstance(had, dict) and owned.mine:
@@ -147,8 +147,9 @@ class Walk:
             order.append(found)
             step = owned.at(name) if owned is not NOBODY else NOBODY
             self.value(t.item, live[found], desired[index], step, f"{path}/{found}")
-        for name, index in where.items() if owned.mine else ():
-            if name in owned.mine and name not in wanted and not owned.at(name).others:
+        mine = owned.mine or {}
+        for name, index in where.items() if mine else ():
+            if name in mine and name not in wanted and not owned.at(name).others:
                 self.changes.append(Change(f"{path}/{index}", None, live[index], "add"))
         self._moved(live, order, path)
 
@@ -234,7 +235,7 @@ def _named(items: Sequence[Any], name_of: Callable[[Any], str]) -> dict[str, int
 
 
 def _keys_seen(owned: Owned) -> tuple[str, ...]:
-    """A custom resource's list keys, learnt from a field set that names items of the list by them."""
+    """Return a custom resource's list keys, learnt from a field set that names items of the list by them."""
     for tree in (owned.mine or {}, *owned.others):
         for name in tree:
             if name.startswith("k:"):
@@ -243,7 +244,7 @@ def _keys_seen(owned: Owned) -> tuple[str, ...]:
 
 
 def ownership_of(t: Type, document: Any) -> Tree:
-    """The field set of a document, as if a manager had applied it."""
+    """Return the field set of a document, as if a manager had applied it."""
     if isinstance(document, dict) and t.merge != "atomic":
         tree = {f"f:{key}": ownership_of(t.child(key), v) for key, v in document.items() if v is not None}
         return {".": {}, **tree} if tree else tree

@@ -51,5 +51,5 @@ def escape(key: str) -> str:
 
 
 def unescape(segment: str) -> str:
-    """A JSON pointer's segment as the key it names."""
+    """Return a JSON pointer's segment as the key it names."""
     return segment.replace("~1", "/").replace("~0", "~") if "~" in segment else segment

@@ -49,7 +49,7 @@ def _policy_types(default: Any, siblings: Mapping[str, Any]) -> Any:
 
 
 def _alone(*others: str) -> Callable[[Any, Mapping[str, Any]], Any]:
-    """A default that holds only where none of the others is said."""
+    """Return a default that holds only where none of the others is said."""
 
     def choose(default: Any, siblings: Mapping[str, Any]) -> Any:
         return default if all(siblings.get(other) is None for other in others) else NOTHING
@@ -73,7 +73,7 @@ _BY_FIELD: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, Any]], Any
 
 
 def default_of(parent: Type, key: str, siblings: Mapping[str, Any]) -> Any:
-    """What `key` becomes in a struct that says only its `siblings`, or `NOTHING`."""
+    """Return what `key` becomes in a struct that says only its `siblings`, or `NOTHING`."""
     default = parent.defaults.get(key, NOTHING)
     choose = _BY_FIELD.get((parent.name, key))
     return default if choose is None else choose(default, siblings)
@@ -96,4 +96,4 @@ def vanishes(parent: Type, key: str, value: Any) -> bool:
         return False  # an entry of a map is kept, whatever its value
     if parent.fields[key].form == "quantity" and quantity(value) == 0:
         return True  # Go writes a quantity's zero value down, so absent and zero read back alike
-    return value == [] or value == "" or value is False or (value == 0 and not isinstance(value, bool))
+    return not value  # False, 0, "" and []; what may not be so is held by pointer

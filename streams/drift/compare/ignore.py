@@ -90,7 +90,7 @@ class Ignored:
         return "" in self.paths
 
     def of(self, changes: Iterable[Change], live: Mapping[str, Any]) -> Iterator[Change]:
-        """The changes that remain."""
+        """Return the changes that remain."""
         entries = managed_fields.entries_of(live) if self.managers else ()
         for change in changes:
             if self._by_manager(change, entries, live):
@@ -115,7 +115,7 @@ class Ignored:
 
 
 def ignored(rules: Iterable[Rule], desired: Mapping[str, Any]) -> Ignored:
-    """What the rules that are for this object ignore; as Flux does, targets are matched on desired."""
+    """Return what the rules that are for this object ignore; as Flux does, targets are matched on desired."""
     meant = [rule for rule in rules if rule.target is None or rule.target.matches(desired)]
     return Ignored(
         paths=tuple(path for rule in meant for path in rule.paths),
@@ -124,7 +124,7 @@ def ignored(rules: Iterable[Rule], desired: Mapping[str, Any]) -> Ignored:
 
 
 def _without(value: Any, pointer: str) -> Any:
-    """A copy of a value without what a pointer names in it."""
+    """Return a copy of a value without what a pointer names in it."""
     *parents, last = (unescape(segment) for segment in pointer.split("/")[1:])
     stripped = deepcopy(value)
     node = stripped

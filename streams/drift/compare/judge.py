@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from abdrift.masking import is_masked
 from streams.drift.compare import ignore, known_types, managed_fields, predicted
 from streams.drift.compare.applied import NOBODY, Owned, Walk, ownership_of
 from streams.drift.compare.changes import Change, Comparison, UnjudgeableError, escape
@@ -78,7 +79,7 @@ def _changes(
 
 
 def _for_applier(options: CompareOptions, document: Document) -> CompareOptions:
-    """The options with the one known manager that has applied the object, where exactly one has."""
+    """Return the options with the one known manager that has applied the object, where exactly one has."""
     entries = managed_fields.entries_of(document)
     applied = {e.manager for e in entries if e.operation == "Apply" and e.manager in MANAGERS}
     return replace(options, managers=tuple(applied)) if len(applied) == 1 else options
@@ -91,11 +92,11 @@ def _managers(options: CompareOptions) -> tuple[str, ...]:
 def _by_applying(t: Type, live: Document, desired: Document, options: CompareOptions, policy: Policy) -> list[Change]:
     owned = _ownership(t, live, options, policy)
     walk = Walk(options.readings)
-    wanted = desired.get("metadata")
-    meta, meta_owned = t.child("metadata"), owned.at("f:metadata")
-    counted = {key: wanted[key] for key in policy.metadata if key in wanted}
-    had = {key: live["metadata"][key] for key in policy.metadata if key in live["metadata"]}
-    walk.fields(meta, had, counted, meta_owned, "/metadata")
+    had, wanted = (
+        {key: document["metadata"][key] for key in policy.metadata if key in document["metadata"]}
+        for document in (live, desired)
+    )
+    walk.fields(t.child("metadata"), had, wanted, owned.at("f:metadata"), "/metadata")
     walk.fields(t, _counted(live), _counted(desired), owned, "")
     return walk.changes
 
@@ -105,9 +106,10 @@ def _counted(document: Document) -> Document:
 
 
 def _ownership(t: Type, live: Document, options: CompareOptions, policy: Policy) -> Owned:
-    """What the applying manager owns, and what others own."""
+    """Return what the applying manager owns, and what others own."""
     wanted = _managers(options)
-    mine, others = [], []
+    mine: list[managed_fields.FieldSet] = []
+    others: list[managed_fields.FieldSet] = []
     for entry in managed_fields.entries_of(live):
         applied = entry.manager in wanted and entry.operation == "Apply" and not entry.subresource
         taken = bool(options.takes_over) and entry.manager.startswith(options.takes_over)
@@ -166,7 +168,7 @@ def _check_same(live: Document, other: Document, name: str) -> None:
 
 
 def _stored(document: Document) -> Document:
-    """A document as an API server keeps it, where that takes more than its type's table tells."""
+    """Return a document as an API server keeps it, where that takes more than its type's table tells."""
     if document["apiVersion"] == "v1" and document["kind"] == "Secret":
         return _stored_secret(document)
     aggregated = document["kind"] == "ClusterRole" and isinstance(document.get("aggregationRule"), dict)
@@ -177,10 +179,16 @@ def _stored(document: Document) -> Document:
 
 
 def _stored_secret(document: Document) -> Document:
-    """A Secret with `stringData` merged into `data`, and null values as empty ones."""
+    """Return a Secret with `stringData` merged into `data`, and null values as empty ones."""
     said, data = document.get("stringData"), document.get("data")
     stored = {key: "" if value is None else value for key, value in (data or {}).items()}
     for key, value in (said or {}).items():
-        stored[key] = base64.b64encode(value.encode()).decode() if isinstance(value, str) else value
+        stored[key] = _encoded(value)
     kept = {key: value for key, value in document.items() if key not in ("data", "stringData")}
     return {**kept, "data": stored} if stored else kept
+
+
+def _encoded(value: Any) -> Any:
+    if not isinstance(value, str) or is_masked(value):
+        return value  # a masked value stands for what it decodes to
+    return base64.b64encode(value.encode()).decode()

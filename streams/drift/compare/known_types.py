@@ -61,7 +61,7 @@ _BY_KIND: Final = {
 
 @lru_cache(maxsize=1_024)
 def resolve(api_version: str, kind: str, more: tuple[tuple[str, KnownFields], ...] = ()) -> Type:
-    """The type to compare a kind by; `more` adds known fields by `<group>/<Kind>`.
+    """Return the type to compare a kind by; `more` adds known fields by `<group>/<Kind>`.
 
     Raises UnjudgeableError where `more` names a type that Kubernetes does not publish.
     """
@@ -77,7 +77,7 @@ def resolve(api_version: str, kind: str, more: tuple[tuple[str, KnownFields], ..
 
 
 def _overlay(fields: KnownFields) -> Type:
-    """An unknown type with known fields in it."""
+    """Return an unknown type with known fields in it."""
     root = Type(known=False)
     root.fields["metadata"] = table().types["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]
     for dotted, type_name in fields:

@@ -23,12 +23,12 @@ _MAX_DEPTH: Final = 128
 
 
 def element(keys: Mapping[str, Any]) -> str:
-    """A list item's node in a field set, from its key fields."""
+    """Return a list item's node in a field set, from its key fields."""
     return "k:" + orjson.dumps(keys, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def keys_of(name: str) -> Mapping[str, Any]:
-    """The key fields that a list item's node names, empty where it is malformed."""
+    """Return the key fields that a list item's node names, empty where it is malformed."""
     try:
         keys = orjson.loads(name.removeprefix("k:"))
     except orjson.JSONDecodeError:
@@ -37,7 +37,7 @@ def keys_of(name: str) -> Mapping[str, Any]:
 
 
 def member(value: Any) -> str:
-    """A set member's node in a field set."""
+    """Return a set member's node in a field set."""
     return "v:" + orjson.dumps(value).decode()
 
 
@@ -57,7 +57,7 @@ class FieldSet:
         return bool(self.tree)
 
     def at(self, live: Any, pointer: str) -> FieldSet | None:
-        """What is owned at and under a JSON pointer into `live`; None where the pointer itself is not owned."""
+        """Return what is owned at and under a JSON pointer into `live`; None where the pointer itself is not owned."""
         tree, value = self.tree, live
         for segment in pointer.split("/")[1:]:
             key = unescape(segment)
@@ -68,19 +68,19 @@ class FieldSet:
         return FieldSet(tree)
 
     def paths(self, live: Any) -> frozenset[str]:
-        """The owned leaves that are in `live`, as JSON pointers; what is owned but not in `live` has none."""
+        """Return the owned leaves that are in `live`, as JSON pointers; what is owned but not in `live` has none."""
         return frozenset(_leaves(self.tree, live, "", 0))
 
     def difference(self, other: FieldSet) -> FieldSet:
-        """What this set owns and the other does not."""
+        """Return what this set owns and the other does not."""
         return FieldSet(_difference(self.tree, other.tree))
 
     def union(self, other: FieldSet) -> FieldSet:
-        """What either set owns."""
+        """Return what either set owns."""
         return FieldSet(_union(self.tree, other.tree))
 
     def leaves(self) -> Iterator[tuple[str, ...]]:
-        """The owned leaves as node names, for what is no longer in any object."""
+        """Return the owned leaves as node names, for what is no longer in any object."""
         return _names(self.tree, ())
 
 
@@ -132,7 +132,7 @@ def _step(value: Any, key: str) -> Any:
 
 
 def _key_of(name: str, value: Any) -> str | None:
-    """The key or index that a node names in `value`, None where it names nothing there."""
+    """Return the key or index that a node names in `value`, None where it names nothing there."""
     kind, _, rest = name.partition(":")
     if kind == "f":
         return rest if isinstance(value, dict) and rest in value else None
@@ -160,7 +160,7 @@ def _is_member(items: Sequence[Any], wanted: Any) -> int | None:
 
 
 def _name_in(tree: Tree, value: Any, key: str) -> str | None:
-    """The node that owns `key` of `value`."""
+    """Return the node that owns `key` of `value`."""
     if not isinstance(value, list):
         name = f"f:{key}"
         return name if name in tree else None
@@ -183,7 +183,7 @@ class Entry:
 
 
 def entries_of(live: Mapping[str, Any]) -> tuple[Entry, ...]:
-    """The entries of an object's `managedFields`, in its order; malformed ones are left out."""
+    """Return the entries of an object's `managedFields`, in its order; malformed ones are left out."""
     metadata = live.get("metadata")
     raw = metadata.get("managedFields") if isinstance(metadata, dict) else None
     if not isinstance(raw, list):

@@ -38,7 +38,7 @@ class Policy:
     last_applied: bool = False
 
     def exempts(self, live: Mapping[str, Any], desired: Mapping[str, Any]) -> str | None:
-        """The label or annotation by which the object opts out, as `key=value`."""
+        """Return the label or annotation by which the object opts out, as `key=value`."""
         for key, value in self.skips:
             if _marked(desired, key, value) or _marked(live, key, value):
                 return f"{key}={value}"
@@ -72,7 +72,7 @@ _ANY: Final = Policy(
 
 
 def policy_of(managers: tuple[str, ...]) -> Policy:
-    """The habits of the engine that the named managers belong to; all that agree where none or several are named."""
+    """Return the habits of the engine that the managers belong to, mixed where none or several are named."""
     named = {_family(manager) for manager in managers}
     if len(named) != 1:
         return _ANY

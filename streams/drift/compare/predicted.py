@@ -23,7 +23,7 @@ _UNCOUNTED = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
 def differences(t: Type, live: Any, predicted: Any, path: str) -> Iterator[Change]:
-    """What a dry run would change, place by place."""
+    """Return what a dry run would change, place by place."""
     if isinstance(live, dict) and isinstance(predicted, dict):
         yield from _map(t, live, predicted, path)
     elif isinstance(live, list) and isinstance(predicted, list):
@@ -55,7 +55,7 @@ def _map(t: Type, live: Mapping[str, Any], predicted: Mapping[str, Any], path: s
 
 
 def whole(t: Type, live: Mapping[str, Any], predicted: Mapping[str, Any], policy: Policy) -> Iterator[Change]:
-    """What a dry run would change in an object, in what the policy counts."""
+    """Return what a dry run would change in an object, in what the policy counts."""
     meta = t.child("metadata")
     for field in policy.metadata:
         had, will = _part(live, field), _part(predicted, field)
@@ -81,7 +81,7 @@ def _part(document: Mapping[str, Any], field: str) -> Any:
 
 
 def written_by(managers: Iterable[str], changes: Iterable[Change], predicted: Mapping[str, Any]) -> Iterator[Change]:
-    """The changes without those that the dry run made for others, admission webhooks above all.
+    """Return the changes without those that the dry run made for others, admission webhooks above all.
 
     What a dry run takes away always counts.
     """

@@ -50,7 +50,7 @@ class Type:
         self.pointers: frozenset[str] = frozenset()
 
     def child(self, key: str) -> Type:
-        """The type of a struct's field or of a map's value."""
+        """Return the type of a struct's field or of a map's value."""
         return self.fields.get(key) or self.values or ANY
 
     @property
@@ -108,12 +108,12 @@ def _map_of_bytes() -> Type:
 
 @cache
 def table() -> _Table:
-    """The published types, read on first use."""
+    """Return the published types, read on first use."""
     return _Table(resources.files(__package__).joinpath("kubernetes.json").read_bytes())
 
 
 def type_of(api_version: str, kind: str) -> Type:
-    """The type of a kind, `ANY` where Kubernetes does not publish it."""
+    """Return the type of a kind, `ANY` where Kubernetes does not publish it."""
     published = table()
     name = published.kinds.get(f"{api_version} {kind}")
     return published.types[name] if name else ANY

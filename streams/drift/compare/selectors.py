@@ -45,7 +45,7 @@ class Target:
 
 
 def parse_target(raw: Mapping[str, Any]) -> Target:
-    """A target from its JSON form.
+    """Return a target from its JSON form.
 
     Raises UnjudgeableError for an unknown key, a bad regular expression or a bad selector.
     """

@@ -44,18 +44,18 @@ def _parse_quantity(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     if suffix in _BINARY_EXPONENTS:
-        return value * 2 ** _BINARY_EXPONENTS[suffix]
+        return value * (1 << _BINARY_EXPONENTS[suffix])
     return value.scaleb(_DECIMAL_EXPONENTS.get(suffix, 0)).normalize()
 
 
 def quantity(value: Any) -> Decimal | None:
-    """A Kubernetes quantity (`500m`, `1Gi`, `1e3`, a JSON number), or None where it is none."""
+    """Read a Kubernetes quantity (`500m`, `1Gi`, `1e3`, a JSON number); None where it is none."""
     text = _spelling(value)
     return None if text is None else _parse_quantity(text)
 
 
 def stored_quantity(value: Any) -> str | None:
-    """A quantity as an API server writes it, or None where it is none.
+    """Spell a quantity as an API server writes it; None where it is none.
 
     `1000m` becomes `1` and `1024Mi` becomes `1Gi`, but a quantity keeps its family: `1073741824` does not become
     `1Gi`, nor `1e3` `1k`. What looks canonical already is kept as it is, `+1` among it.
@@ -112,10 +112,9 @@ def _binary(value: int) -> str:
 
 
 def _decimal(value: Decimal, *, exponential: bool) -> str:
-    rounded = value.quantize(_NANO, rounding=ROUND_UP) if value.as_tuple().exponent < -9 else value  # type: ignore[operator]  a finite number's exponent is an int
-    sign, digits, power = rounded.normalize().as_tuple()
+    sign, digits, power = value.quantize(_NANO, rounding=ROUND_UP).normalize().as_tuple()
     assert isinstance(power, int), "a parsed quantity is finite"
-    mantissa = int("".join(map(str, digits))) * (-1 if sign else 1) * 10 ** (power % 3)
+    mantissa = int("".join(map(str, digits))) * (-1 if sign else 1) * int(10 ** (power % 3))
     power -= power % 3
     if exponential:
         return f"{mantissa}e{power}" if power else str(mantissa)
@@ -136,12 +135,12 @@ def _parse_duration(text: str) -> Decimal | None:
 
 
 def duration(value: Any) -> Decimal | None:
-    """A Go duration (`60s`, `1m0s`) in nanoseconds, or None where it is none."""
+    """Read a Go duration (`60s`, `1m0s`) in nanoseconds; None where it is none."""
     return _parse_duration(value) if isinstance(value, str) else None
 
 
 def time(value: Any) -> datetime | None:
-    """An RFC 3339 time, or None where it is none."""
+    """Read an RFC 3339 time; None where it is none."""
     try:
         return datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -149,7 +148,7 @@ def time(value: Any) -> datetime | None:
 
 
 def decoded(value: Any) -> bytes | None:
-    """Base64 as Go's decoder reads it, which skips line ends, or None where it is none."""
+    """Decode base64 as Go does, which skips line ends; None where it is none."""
     if value is None:
         return b""
     try:

@@ -1,0 +1,207 @@
+"""`abdrift drift judge`: is this drift, and where, by the code that the drift stream runs."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Annotated, Any, Final
+
+import orjson
+import typer
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from abdrift.masking import Masker
+from streams.drift.compare import CompareOptions, Comparison, UnjudgeableError, compare, managed_fields
+from streams.drift.compare.options import parse_options
+
+IN_SYNC, DRIFTED, UNJUDGEABLE = 0, 1, 2
+_MAX_DOCUMENT_BYTES: Final = 16 << 20
+_MAX_NODES: Final = 1_000_000
+_KEY_BYTES: Final = 32
+_SHOWN_CHARS: Final = 200
+_VERBS: Final = {"add": "added", "remove": "removed", "replace": "changed"}
+_COLOURS: Final = {"add": "green", "remove": "red", "replace": "yellow"}
+
+
+def judge(
+    live: Annotated[Path | None, typer.Argument(help="The live object, YAML or JSON.", show_default=False)] = None,
+    desired: Annotated[
+        Path | None, typer.Argument(help="What GitOps applied or would apply.", show_default=False)
+    ] = None,
+    manager: Annotated[
+        list[str] | None, typer.Option(help="A field manager whose fields count. May be given again.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="A JSON pointer to ignore, /spec/replicas. May be given again.")
+    ] = None,
+    predicted_live: Annotated[
+        Path | None, typer.Option(help="A server-side dry run's answer, to compare live with instead.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Judge a pair a line from standard input, answer a line each.")
+    ] = False,
+) -> None:
+    """Say whether and where a live object differs from what GitOps applied.
+
+    Ends with 0 where the two agree, 1 where they differ and 2 where they can't be judged. Secret values are never
+    shown: keyed hashes stand for them, equal where the values are.
+    """
+    given = {"manager": manager or [], "ignore": ignore or []}
+    if jsonl:
+        _judge_lines(sys.stdin.buffer, sys.stdout.buffer, given)
+        return
+    if live is None or desired is None:
+        raise typer.BadParameter("name two files, LIVE and DESIRED, or read pairs with --jsonl")
+    masker = Masker(os.urandom(_KEY_BYTES))
+    try:
+        now, wanted = masker.mask(_read(live)), masker.mask(_read(desired))
+        answer = None if predicted_live is None else masker.mask(_read(predicted_live))
+        comparison = compare(now, wanted, parse_options(given), answer)
+    except UnjudgeableError as error:
+        Console(stderr=True).print(f"[red]can't judge:[/] {escape(str(error))}")
+        raise typer.Exit(UNJUDGEABLE) from None
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(_spelled_out(comparison, now)) + b"\n")
+    else:
+        _show(comparison, now, Console())
+    raise typer.Exit(DRIFTED if comparison.modified else IN_SYNC)
+
+
+def _judge_lines(questions: IO[bytes], answers: IO[bytes], given: Mapping[str, Any]) -> None:
+    while line := questions.readline(_MAX_DOCUMENT_BYTES):
+        answer = {"id": None, "error": f"the line is longer than {_MAX_DOCUMENT_BYTES} bytes"}
+        if line.endswith(b"\n") or len(line) < _MAX_DOCUMENT_BYTES:
+            if line.isspace():
+                continue
+            answer = _answered(line, given)
+        else:
+            while (rest := questions.readline(_MAX_DOCUMENT_BYTES)) and not rest.endswith(b"\n"):
+                pass
+        answers.write(orjson.dumps(answer) + b"\n")
+        answers.flush()
+
+
+def _answered(line: bytes, given: Mapping[str, Any]) -> dict[str, Any]:
+    """One line's answer; whatever is wrong with the line is its answer too."""
+    asked: Any = None
+    try:
+        asked = orjson.loads(line)
+        comparison = _judged(asked, given)
+    except orjson.JSONDecodeError as error:
+        return {"id": None, "error": f"the line is no JSON: {error}"}
+    except UnjudgeableError as error:
+        return {"id": asked.get("id") if isinstance(asked, dict) else None, "error": str(error)}
+    except Exception as error:  # noqa: BLE001  one line's surprise is that line's answer; the rest go on
+        return {"id": asked.get("id"), "error": f"the pair can't be judged: {type(error).__name__}: {error}"}
+    return {"id": asked.get("id"), "modified": comparison.modified, "paths": comparison.paths}
+
+
+def _judged(asked: Any, given: Mapping[str, Any]) -> Comparison:
+    if not isinstance(asked, dict):
+        raise UnjudgeableError("a line is an object with id, live and desired")
+    if missing := [key for key in ("live", "desired") if key not in asked]:
+        raise UnjudgeableError(f"the line has no {' and no '.join(missing)}")
+    options = _options(asked.get("options"), given)
+    return compare(asked["live"], asked["desired"], options, asked.get("predicted_live"))
+
+
+def _options(raw: Any, given: Mapping[str, Any]) -> CompareOptions:
+    if raw is None or isinstance(raw, dict):
+        said = {key: value for key, value in (raw or {}).items() if value is not None}
+        return parse_options({**given, **said})
+    return parse_options(raw)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: what looks like a time is text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  the parent's own table, less one entry
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the one object in a file."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_DOCUMENT_BYTES + 1)
+    except OSError as error:
+        raise UnjudgeableError(f"{path} can't be read: {error.strerror}") from None
+    if len(raw) > _MAX_DOCUMENT_BYTES:
+        raise UnjudgeableError(f"{path} is larger than {_MAX_DOCUMENT_BYTES} bytes")
+    try:
+        documents = [document for document in yaml.load_all(raw, Loader=_Loader) if document is not None]
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UnjudgeableError(f"{path} is neither YAML nor JSON: {error}") from None
+    if len(documents) != 1:
+        raise UnjudgeableError(f"{path} holds {len(documents)} objects; give one object a file")
+    (document,) = documents
+    if not isinstance(document, dict):
+        raise UnjudgeableError(f"{path} holds no Kubernetes object")
+    if sum(1 for _ in zip(_nodes(document), range(_MAX_NODES), strict=False)) == _MAX_NODES:
+        raise UnjudgeableError(f"{path} has more than {_MAX_NODES} values once its aliases are followed")
+    return document
+
+
+def _nodes(document: Any) -> Iterator[Any]:
+    left = [document]
+    while left:
+        node = left.pop()
+        yield node
+        left.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+
+
+def _spelled_out(comparison: Comparison, live: Mapping[str, Any]) -> dict[str, Any]:
+    entries = managed_fields.entries_of(live)
+    changes = [
+        {
+            "path": change.path,
+            "op": change.op,
+            "desired": change.old,
+            "live": change.new,
+            "managers": [entry.manager for entry in managed_fields.owners(entries, live, change.path)],
+        }
+        for change in comparison.changes
+    ]
+    return {"modified": comparison.modified, "exempt": comparison.exempt, "changes": changes}
+
+
+def _show(comparison: Comparison, live: Mapping[str, Any], console: Console) -> None:
+    metadata = live["metadata"]
+    place = f"{metadata['namespace']}/" if metadata.get("namespace") else ""
+    subject = escape(f"{live['kind']} {place}{metadata.get('name', '')}")
+    if comparison.exempt:
+        console.print(f"[bold]{subject}[/]: [cyan]exempt[/], {escape(comparison.exempt)}")
+        return
+    if not comparison.modified:
+        console.print(f"[bold]{subject}[/]: [green]in sync[/]")
+        return
+    count = len(comparison.changes)
+    console.print(f"[bold]{subject}[/]: [red]drifted[/], {count} {'field differs' if count == 1 else 'fields differ'}")
+    entries = managed_fields.entries_of(live)
+    table = Table("field", "", "desired", "live", "manager, since", show_lines=False)
+    for change in comparison.changes:
+        owner = next(iter(managed_fields.owners(entries, live, change.path)), None)
+        who = "" if owner is None else f"{owner.manager}, {owner.time or 'unknown'}"
+        colour = _COLOURS[change.op]
+        table.add_row(
+            escape(change.path),
+            f"[{colour}]{_VERBS[change.op]}[/]",
+            escape(_brief(change.old)),
+            f"[{colour}]{escape(_brief(change.new))}[/]",
+            escape(who),
+        )
+    console.print(table)
+
+
+def _brief(value: Any) -> str:
+    if value is None:
+        return "—"
+    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
