@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sys
 from contextlib import contextmanager, nullcontext
@@ -100,11 +101,12 @@ async def alice(cluster: Cluster) -> AsyncIterator[KubeApi]:
 
 
 @pytest.fixture
-async def namespace(admin: KubeApi) -> AsyncIterator[str]:
-    """A new namespace's name. It is deleted afterwards, which nothing waits for."""
+async def namespace(cluster: Cluster, admin: KubeApi) -> AsyncIterator[str]:
+    """A new namespace's name. It is deleted afterwards, which nothing waits for; Flux then prunes what it owns."""
     name = f"test-{secrets.token_hex(4)}"
     await admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
+    await asyncio.to_thread(cluster.ensure_running)  # the test may have left the API server stopped
     await admin.delete(namespace_ref(name))
 
 

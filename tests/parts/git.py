@@ -33,7 +33,7 @@ class GitRequest:
 
 
 class GitServer:
-    """Serves the repositories under `folder` for reading. Its threads live in this process."""
+    """Serves the repositories under `folder`, to read and to push. Its threads live in this process."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self._folder = folder
@@ -64,6 +64,7 @@ class GitServer:
         if bare.exists():
             raise FileExistsError(f"there is a repository {name!r} already")
         _git(["init", "-q", "--bare", "-b", BRANCH, str(bare)])
+        _git(["config", "http.receivepack", "true"], bare)  # without it a push needs a login
         _git(["init", "-q", "-b", BRANCH, str(clone)])
         _git(["remote", "add", "origin", str(bare)], clone)
         return GitRepo(f"http://{HOST}:{self._port}/{name}.git", clone)

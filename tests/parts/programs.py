@@ -87,7 +87,7 @@ def _advice(program: str) -> str:
     if program == "go":
         return "Install Go 1.25 or newer from https://go.dev/dl/ and put its bin folder on the PATH."
     package = DEBIAN_PACKAGES.get(program, program)
-    return f"On Debian or Ubuntu, as root: {_apt_command([package])} (or run `make setup-parts` as root)."
+    return f"On Debian or Ubuntu, as root: {_apt_command([package])} (`python -m tests.parts setup` does that)."
 
 
 def _apt_command(packages: list[str]) -> str:
