@@ -16,6 +16,7 @@ _MAX_OUTPUT_BYTES = 1024 * 1024
 _MAX_TEXT = 500
 _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _PEELED = "^{}"
+_NOT_IN_REFS = frozenset(" *?[~^:\\")
 
 
 class RemoteError(Exception):
@@ -31,9 +32,7 @@ class _Output:
 
 def wanted_refs(refs: Iterable[str]) -> frozenset[str]:
     """Return those refs that a remote can be asked for: full names. A hash moves nowhere, a semver range is no ref."""
-    return frozenset(
-        ref for ref in refs if ref == "HEAD" or (ref.startswith("refs/") and not set(ref) & set(" *?[~^:\\"))
-    )
+    return frozenset(ref for ref in refs if ref == "HEAD" or (ref.startswith("refs/") and _NOT_IN_REFS.isdisjoint(ref)))
 
 
 def parse_heads(output: str, wanted: frozenset[str]) -> dict[str, str]:
@@ -56,10 +55,8 @@ async def heads_of(url: str, wanted: frozenset[str], config: GitConfig) -> dict[
     """
     if refused := refusal_of(url):
         raise RemoteError(refused)
-    patterns = [
-        each for ref in sorted(wanted) for each in ((ref, ref + _PEELED) if ref.startswith("refs/tags/") else (ref,))
-    ]
-    output = await _git(("ls-remote", "--quiet", "--", "origin", *patterns), url, config)
+    tags = {ref + _PEELED for ref in wanted if ref.startswith("refs/tags/")}
+    output = await _git(("ls-remote", "--quiet", "--", "origin", *sorted(wanted | tags)), url, config)
     return parse_heads(output.decode(errors="replace"), wanted)
 
 
@@ -75,9 +72,9 @@ async def commit_of(url: str, ref: str, sha: str, config: GitConfig) -> RemoteHe
     with tempfile.TemporaryDirectory(prefix="abdrift-git-") as folder:
         await _git(("init", "--quiet", "--bare", folder), url, config)
         fetch = ("fetch", "--quiet", "--depth=1", "--filter=tree:0", "--no-tags", "--no-write-fetch-head", "origin")
-        await _git(("--git-dir", folder, *fetch, f"+{ref}:refs/heads/abdrift"), url, config)
+        await _git(("--git-dir", folder, *fetch, f"+{ref}:refs/abdrift/head"), url, config)
         show = ("show", "--no-patch", "--no-show-signature", "--format=%H%x00%an <%ae>%x00%ct%x00%s")
-        shown = await _git(("--git-dir", folder, *show, "refs/heads/abdrift^{commit}", "--"), url, config)
+        shown = await _git(("--git-dir", folder, *show, "refs/abdrift/head^{commit}", "--"), url, config)
     found, author, seconds, message = shown.decode(errors="replace").rstrip("\n").split("\x00", 3)
     if found != sha:
         raise RemoteError(f"{ref} moved on while it was fetched")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,6 @@ from collectors.kubernetes.heartbeat import Heart
 from collectors.kubernetes.inventories import Inventories, OwnerKey, Ref, inventory_of
 from collectors.kubernetes.kinds import WHOLE, Budget, KindWatch, Masks, Surroundings
 from collectors.kubernetes.manifests import Manifests
-from collectors.kubernetes.projection import Object
 from collectors.kubernetes.reflector import Handler, Reflector, Target
 from collectors.kubernetes.reporter import Key, Reporter
 
@@ -236,7 +235,7 @@ class Agent:
 
     # What inventories name --------------------------------------------------------------------------------------
 
-    def _on_object(self, served: Served, obj: Object) -> None:
+    def _on_object(self, served: Served, obj: Mapping[str, Any]) -> None:
         telemetry.KNOWN_OBJECTS.labels(self.config.source).set(self._around.budget.used)
         if served.group_kind not in _OWNERS:
             return

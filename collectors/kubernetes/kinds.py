@@ -5,7 +5,7 @@ shows is fetched one by one. All of them meet in `KindWatch`, which keeps a fing
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ _OVERFLOW = "too-many"
 class Masks(Protocol):
     """Takes secret values out of an object; `abdrift.masking.Masker` does."""
 
-    def mask(self, obj: dict[str, Any]) -> dict[str, Any]:
+    def mask(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the object masked; the same one where there is nothing to mask."""
 
 
@@ -62,7 +62,7 @@ class Surroundings:
     clock: ClockMs
     budget: Budget
     lookups: asyncio.Semaphore
-    on_object: Callable[[Served, Object], None]
+    on_object: Callable[[Served, Mapping[str, Any]], None]
     on_gone: Callable[[Served, Key], None]
 
 

@@ -6,9 +6,10 @@ why the manifest is not known. Only Secrets that a HelmRelease's history names a
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 
@@ -56,7 +57,7 @@ class Manifests:
         self._gone: set[Key] = set()
         self._changed = asyncio.Event()
 
-    def want(self, key: Key, helm_release: Object) -> None:
+    def want(self, key: Key, helm_release: Mapping[str, Any]) -> None:
         """Note what a HelmRelease points to now."""
         release = release_of(helm_release)
         if release and self._read.get(key) != release:
@@ -110,7 +111,7 @@ class Manifests:
         elif not self._allowed:
             self._wanted.pop(key)
 
-    async def _read_release(self, release: ReleaseRef) -> tuple[str, list[Object]]:
+    async def _read_release(self, release: ReleaseRef) -> tuple[str, list[Mapping[str, Any]]]:
         if not self._allowed:
             raise ReleaseError("reading Helm's storage is switched off (helm_storage)")
         secret = await self._api.get(_SECRETS.path(release.storage_namespace, release.secret_name))
@@ -120,7 +121,7 @@ class Manifests:
             served = catalogue.get((group, kind))
             return served.resource.namespaced if served else None
 
-        def decoded() -> tuple[str, list[Object]]:
+        def decoded() -> tuple[str, list[Mapping[str, Any]]]:
             record = decode_release(secret)
             manifests = manifests_of(record, release.namespace, is_namespaced)
             status = str((record.get("info") or {}).get("status") or "")

@@ -1,6 +1,8 @@
 """What an agent says, as rows: the one place that knows their shape."""
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import orjson
@@ -11,7 +13,6 @@ from abdrift.signals.events import EventRow
 from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, Op, SyncDetail, encode_detail
 from collectors.framing import Outlet
 from collectors.kubernetes.discovery import GroupKind, Served
-from collectors.kubernetes.projection import Object
 
 Key = tuple[str, str]
 """Namespace (empty for what is cluster-scoped) and name."""
@@ -41,7 +42,7 @@ class Reporter:
         """Rows that the outlet lost, by reason."""
         return self._outlet.dropped
 
-    async def object(self, op: Op, served: Served, projected: Object) -> None:
+    async def object(self, op: Op, served: Served, projected: Mapping[str, Any]) -> None:
         """Report an object, projected and masked."""
         metadata = projected["metadata"]
         row = ObjectRow(
