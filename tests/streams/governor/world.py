@@ -164,12 +164,13 @@ class World:
         return self.event(VERDICT, verdict_id, data, cluster)
 
     def finding(self, finding_id: str = "f1", *, cluster: str = "edge-1", revision: int = 1, **more: Any) -> CloudEvent:
+        uid = {"uid": more.pop("cluster_uid")} if "cluster_uid" in more else {}
         data = {
             "finding_id": finding_id,
             "revision": revision,
             "state": "open",
             "kind": "changed",
-            "cluster": {"name": cluster},
+            "cluster": {"name": cluster, **uid},
             "object": {"group": "apps", "kind": "Deployment", "namespace": "web", "name": f"of-{finding_id}"},
             "owner": OWNER,
             "message": "drifted",
