@@ -13,7 +13,7 @@ from rich.console import Console
 
 from abdrift import __version__
 
-MODULES = ("demo", "up", "broker", "topics", "agent", "worker", "sink", "drift", "command", "policy", "keys")
+MODULES = ("demo", "up", "broker", "topics", "agent", "git", "worker", "sink", "drift", "command", "policy", "keys")
 """In the order in which help lists their commands."""
 
 

@@ -38,7 +38,7 @@ def broker(
     errors = Console(stderr=True)
     begun = time.monotonic()
     try:
-        with _stopped_by_signals(), _progress(errors) as progress:
+        with _stopped_by_signals(), download_progress(errors) as progress:
             kafka = EmbeddedBroker(data or paths.data_dir() / "broker", port=port, heap_mb=heap_mb, progress=progress)
             with kafka:
                 _announce(kafka, time.monotonic() - begun, as_json=as_json)
@@ -87,7 +87,7 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(console: Console) -> Iterator[jars.Progress]:
+def download_progress(console: Console) -> Iterator[jars.Progress]:
     """Yield what draws the download of Kafka's jars; nothing is drawn while nothing is fetched."""
     bar = Progress(
         TextColumn("Fetching Kafka, once"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console
