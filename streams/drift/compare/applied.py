@@ -62,8 +62,8 @@ class Walk:
 
     def value(self, t: Type, live: Any, desired: Any, owned: Owned, path: str) -> None:
         """Compare what both documents have at a path."""
-        if t.known and owned.mine is None and live == desired:
-            return
+        if t.known and live == desired:
+            return  # nothing is given up either: what is live is said
         if isinstance(desired, dict) and isinstance(live, dict):
             if t.merge == "atomic":
                 self._replaced_map(t, live, desired, path)
@@ -78,9 +78,11 @@ class Walk:
         """Compare two maps that merge key by key."""
         for key, wanted in desired.items():
             had = live.get(key)
-            if wanted is None or (not wanted and not _kept_empty(t, key, wanted) and vanishes(t, key, wanted)):
+            if t.known and had == wanted:
                 continue
-            if had is None:
+            if _unsaid(t, key, wanted):
+                continue
+            if had is None or (not had and vanishes(t, key, had)):
                 self._absent(t, key, wanted, desired, path)
             else:
                 step = owned.at(f"f:{key}") if owned is not NOBODY else NOBODY
@@ -89,7 +91,7 @@ class Walk:
             return
         for key, had in live.items():
             name = f"f:{key}"
-            if had is not None and name in owned.mine and vanishes(t, key, desired.get(key)):
+            if had is not None and name in owned.mine and _unsaid(t, key, desired.get(key)):
                 self._given_up(t, key, had, desired, owned.at(name), path)
 
     def _absent(self, t: Type, key: str, wanted: Any, desired: Tree, path: str) -> None:
@@ -107,6 +109,13 @@ class Walk:
                 self.fields(t.child(key), had, {}, owned, here)
             elif isinstance(had, list) and owned.mine:
                 self._list(t.child(key), had, [], owned, here)
+            return
+        child = t.child(key)
+        if isinstance(had, dict) and child.fields and key not in t.pointers:  # held by value: its fields go, it stays
+            if child.merge == "atomic":
+                self._replaced_map(child, had, {}, here)
+            else:
+                self.fields(child, had, {}, owned, here)
             return
         default = default_of(t, key, desired)
         if default is NOTHING:
@@ -147,11 +156,18 @@ class Walk:
             order.append(found)
             step = owned.at(name) if owned is not NOBODY else NOBODY
             self.value(t.item, live[found], desired[index], step, f"{path}/{found}")
-        mine = owned.mine or {}
-        for name, index in where.items() if mine else ():
-            if name in mine and name not in wanted and not owned.at(name).others:
-                self.changes.append(Change(f"{path}/{index}", None, live[index], "add"))
+        if owned.mine:
+            for name, index in where.items():
+                if name in owned.mine and name not in wanted:
+                    self._item_given_up(t, live[index], owned.at(name), f"{path}/{index}")
         self._moved(live, order, path)
+
+    def _item_given_up(self, t: Type, had: Any, owned: Owned, path: str) -> None:
+        """Take an item that the manager owns and no longer says: whole, or its part of what others own too."""
+        if not owned.others:
+            self.changes.append(Change(path, None, had, "add"))
+        elif owned.mine and isinstance(had, dict):
+            self.fields(t.item, had, {key: had[key] for key in t.keys if key in had}, owned, path)
 
     def _moved(self, live: Sequence[Any], order: Sequence[int], path: str) -> None:
         """Items that both have, in another order: an API server keeps the order that is applied."""
@@ -199,9 +215,13 @@ class Walk:
             self.changes.append(Change(f"{path}/{index}", None, live[index], "add"))
 
 
-def _kept_empty(t: Type, key: str, wanted: Any) -> bool:
-    """Whether an empty part is still said: Go never leaves out a struct that it holds by value."""
-    return isinstance(wanted, dict) and bool(t.child(key).fields)
+def _unsaid(t: Type, key: str, wanted: Any) -> bool:
+    """Whether a manifest says nothing by a value: Go leaves it out, unless it is a struct held by value."""
+    if wanted is None:
+        return True
+    if wanted or (isinstance(wanted, dict) and t.child(key).fields):
+        return False
+    return vanishes(t, key, wanted)
 
 
 def _filled(t: Type, key: str, *, strict: bool) -> bool:
