@@ -1,0 +1,82 @@
+"""Outlets that keep what they are given, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from abdrift import frames
+from abdrift.signals import events, objects
+from abdrift.signals.events import EventRow
+from abdrift.signals.objects import ObjectRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from collectors.lanes import Headers, Row
+
+
+class Recording:
+    """An outlet that keeps its rows."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.dropped: Counter[str] = Counter()
+        self._more = asyncio.Event()
+
+    async def put(self, row: Row, *, urgent: bool = False) -> None:
+        self.rows.append(row)
+        self._more.set()
+
+    async def broadcast(self, row: Row, *, urgent: bool = False) -> None:
+        await self.put(row, urgent=urgent)
+
+    @property
+    def objects(self) -> list[ObjectRow]:
+        return [row for row in self.rows if isinstance(row, ObjectRow)]
+
+    @property
+    def events(self) -> list[EventRow]:
+        return [row for row in self.rows if isinstance(row, EventRow)]
+
+    def clear(self) -> None:
+        self.rows.clear()
+
+    async def until(self, wanted: Callable[[ObjectRow], bool], what: str, within_seconds: float = 30) -> ObjectRow:
+        """Return the first row that is wanted, waiting for it. Raises AssertionError, naming `what`."""
+        try:
+            async with asyncio.timeout(within_seconds):
+                while True:
+                    self._more.clear()
+                    for row in self.objects:
+                        if wanted(row):
+                            return row
+                    await self._more.wait()
+        except TimeoutError:
+            seen = Counter((row.op, row.kind) for row in self.objects)
+            raise AssertionError(f"not within {within_seconds:g} s: {what} (rows: {dict(seen)})") from None
+
+
+class RecordingTopic:
+    """A `Send` that keeps each frame, decoded. `failures` are raised first, one a call."""
+
+    def __init__(self, failures: list[Exception] | None = None) -> None:
+        self.frames: list[tuple[str, int, frames.Frame]] = []
+        self.failures = failures or []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers) -> None:
+        await self.gate.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.frames.append((topic, partition, frames.decode(value, headers)))
+
+    @property
+    def rows(self) -> list[Row]:
+        found: list[Row] = []
+        for _, _, frame in self.frames:
+            module = objects if frame.signal is objects.OBJECTS else events
+            found += module.rows_of(frame.batch)
+        return found
