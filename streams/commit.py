@@ -13,8 +13,9 @@ keys; only then may the next redo record follow. So recovery is: take the cells,
 publish its facts again byte for byte, resume at its offsets.
 
 Every record names its writer in the header `abdrift-owner`: an epoch, raised by each new owner in its first record
-(the claim, which changes nothing else), and a random worker id. A `Fence` reads a changelog in order and refuses what a superseded owner wrote late. An owner
-knows which offset its next record must get; any other says that somebody else wrote, and `intruders` finds out who.
+(the claim, which changes nothing else), and a random worker id. A `Fence` reads a changelog in order and refuses what
+a superseded owner wrote late. And an owner knows which offset its next record must get: any other says that somebody
+else wrote in between, and reading that stretch through the fence says who.
 
 Forbidden here: I/O, clocks, randomness. docs/decisions/0002-engine-commit.md says why it is so.
 """
@@ -134,6 +135,8 @@ class Recovered:
 
     cells: dict[str, bytes]
     redo: Redo
+    chunks: dict[int, int] = field(default_factory=dict)
+    """By slot: how many chunk records lie there, used or left over."""
 
 
 def claim_write(owner: Owner) -> Write:
@@ -156,12 +159,13 @@ def cell_write(key: str, value: bytes | None) -> Write:
 def redo_writes(redo: Redo, chunk_bytes: int = CHUNK_BYTES) -> list[Write]:
     """Return the records that commit a batch, in the order they must be written: the head last."""
     body = msgspec.msgpack.encode(redo)
-    head_key = _REDO + b"%d" % (redo.version % _SLOTS)
+    slot = redo.version % _SLOTS
+    head_key = _REDO + b"%d" % slot
     if len(body) <= chunk_bytes:
         return [Write(head_key, msgspec.msgpack.encode(_Head(redo.version, redo.owner, 0, b"", body)))]
     parts = [body[start : start + chunk_bytes] for start in range(0, len(body), chunk_bytes)]
     head = _Head(redo.version, redo.owner, len(parts), _digest(body), b"")
-    chunks = [Write(b"%s/%d" % (head_key, n), part) for n, part in enumerate(parts)]
+    chunks = [Write(_chunk_key(slot, n), part) for n, part in enumerate(parts)]
     return [*chunks, Write(head_key, msgspec.msgpack.encode(head))]
 
 
@@ -181,32 +185,41 @@ def recover(items: Iterable[tuple[bytes, bytes]]) -> Recovered:
     if redo is None:
         if cells:
             raise StateError(f"{len(cells)} cells but no whole redo record; delete the local copy to read it anew")
-        return Recovered({}, Redo(0, NOBODY, {}, {}, ()))
+        redo = Redo(0, NOBODY, {}, {}, ())
     for key, value in redo.cells.items():
         if value is None:
             cells.pop(key, None)
         else:
             cells[key] = value
-    return Recovered(cells, redo)
+    return Recovered(cells, redo, {slot: _chunks_lying(table, slot) for slot in range(_SLOTS)})
 
 
 def _newest_whole_redo(table: Mapping[bytes, bytes]) -> Redo | None:
     newest: Redo | None = None
     for slot in range(_SLOTS):
-        redo = _redo(table, _REDO + b"%d" % slot)
+        redo = _redo(table, slot)
         if redo is not None and (newest is None or redo.version > newest.version):
             newest = redo
     return newest
 
 
-def _redo(table: Mapping[bytes, bytes], head_key: bytes) -> Redo | None:
+def _chunks_lying(table: Mapping[bytes, bytes], slot: int) -> int:
+    prefix = b"%s%d/" % (_REDO, slot)
+    return max((int(key[len(prefix) :]) + 1 for key in table if key.startswith(prefix)), default=0)
+
+
+def _chunk_key(slot: int, number: int) -> bytes:
+    return b"%s%d/%d" % (_REDO, slot, number)
+
+
+def _redo(table: Mapping[bytes, bytes], slot: int) -> Redo | None:
     """Return a slot's redo record, None where it is absent or its chunks are of another."""
-    if (value := table.get(head_key)) is None:
+    if (value := table.get(_REDO + b"%d" % slot)) is None:
         return None
     head = msgspec.msgpack.decode(value, type=_Head)
     body = head.body
     if head.chunks:
-        body = b"".join(table.get(b"%s/%d" % (head_key, n), b"") for n in range(head.chunks))
+        body = b"".join(table.get(_chunk_key(slot, n), b"") for n in range(head.chunks))
         if _digest(body) != head.digest:
             return None
     return msgspec.msgpack.decode(body, type=Redo)
@@ -229,6 +242,9 @@ class Ledger:
     offsets: dict[str, int]
     outbox: tuple[OutboxFact, ...]
     unflushed: dict[str, bytes | None]
+    chunks: dict[int, int] = field(default_factory=dict)
+    chunk_bytes: int = CHUNK_BYTES
+    _left_over: list[bytes] = field(default_factory=list)
 
     @classmethod
     def take_over(cls, found: Recovered, owner: Owner, heal: Iterable[bytes] = ()) -> "Ledger":
@@ -241,7 +257,7 @@ class Ledger:
 
         """
         redo = found.redo
-        ledger = cls(owner, redo.version, dict(redo.offsets), redo.outbox, dict(redo.cells))
+        ledger = cls(owner, redo.version, dict(redo.offsets), redo.outbox, dict(redo.cells), dict(found.chunks))
         ledger.heal(heal, found.cells)
         return ledger
 
@@ -259,12 +275,17 @@ class Ledger:
         return self._staged()
 
     def flush(self) -> list[Write]:
-        """Return the cells that stand only in the redo record so far. Once they are written, call `flushed`."""
-        return [cell_write(key, value) for key, value in self.unflushed.items()]
+        """Return the cells that stand only in the redo record so far, and the end of chunks that nobody needs.
+
+        Once they are written, call `flushed`.
+        """
+        cells = [cell_write(key, value) for key, value in self.unflushed.items()]
+        return cells + [Write(key, None) for key in self._left_over]
 
     def flushed(self) -> None:
         """Note that what `flush` returned is acknowledged."""
         self.unflushed.clear()
+        self._left_over.clear()
 
     def heal(self, keys: Iterable[bytes], cells: Mapping[str, bytes]) -> None:
         """Have cells written again that an intruder's records cover. `cells` are the rightful ones, encoded."""
@@ -276,4 +297,8 @@ class Ledger:
     def _staged(self) -> list[Write]:
         self.version += 1
         redo = Redo(self.version, self.owner, dict(self.offsets), dict(self.unflushed), self.outbox)
-        return redo_writes(redo)
+        writes = redo_writes(redo, self.chunk_bytes)
+        slot, needed = self.version % _SLOTS, len(writes) - 1
+        self._left_over += [_chunk_key(slot, n) for n in range(needed, self.chunks.get(slot, 0))]
+        self.chunks[slot] = needed
+        return writes

@@ -8,10 +8,9 @@ docs/decisions/0002-engine-commit.md; what a partition does with its records is 
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import faust
@@ -24,7 +23,7 @@ from aiokafka.errors import TopicAlreadyExistsError
 from faust.types import TP
 
 from abdrift import kafka
-from abdrift.topics import DEAD_LETTERS, Topic
+from abdrift.topics import DEAD_LETTERS
 from streams.commit import Fence, Owner, Seen
 from streams.decode import Record
 from streams.lane import Headers, Lane, Pending, Shared, SupersededError
@@ -153,10 +152,9 @@ class _FaustLink:
             consumer.assign([where])
             consumer.seek(where, start)
             while await consumer.position(where) < stop:
-                for record in (await consumer.getmany(where, timeout_ms=500)).get(where, ()):
-                    if record.offset < stop:
-                        found.append(Seen(record.offset, record.key, record.value, Owner.of(record.headers)))
-        return found
+                records = (await consumer.getmany(where, timeout_ms=500)).get(where, ())
+                found += [Seen(one.offset, one.key, one.value, Owner.of(one.headers)) for one in records]
+        return [one for one in found if one.offset < stop]
 
     # Faust's pause_partitions drops what is fetched already; these are what its own full buffers use.
     def pause(self, topic: str, partition: int) -> None:

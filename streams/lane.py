@@ -281,6 +281,7 @@ class Lane(Generic[CellT]):
         done = shared.processor.run(self._cells, records, setting)
         shared.metrics.process_seconds.labels(shared.step).inc(time.monotonic() - started)
         shared.metrics.lag_ms.labels(shared.step).set(lag_ms)
+        self._stage("processed")
         await self._refuse(done.refused, records)
         offsets = {record.topic: record.offset + 1 for record in records}
         if done.encoded or done.outbox:
