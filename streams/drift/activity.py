@@ -21,7 +21,7 @@ def is_busy(owner: OwnerCell, now_ms: int) -> bool:
     """Whether what changes now may be the owner's own doing."""
     if owner.view.deleting or owner.view.phase == "applying":
         return True
-    return 0 < owner.pending_since_ms and now_ms < owner.pending_since_ms + PENDING_MS
+    return owner.pending_since_ms > 0 and now_ms < owner.pending_since_ms + PENDING_MS
 
 
 def pending(work: Work, cluster: str, owner: OwnerCell) -> OwnerCell:

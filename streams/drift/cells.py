@@ -181,6 +181,8 @@ class OwnerCell(Cell, frozen=True, kw_only=True, tag="owner"):
     """Where the last reconcile that was watched from its start had applied all; 0 where none had."""
     settled_version: int = 0
     """The resourceVersion of the owner at that row."""
+    settling_until_ms: int = 0
+    """Until when rows of that reconcile may still come late."""
     pending_since_ms: int = 0
     """Since when it has something new to do that it has not begun."""
     behind_since_ms: int = 0
@@ -188,7 +190,8 @@ class OwnerCell(Cell, frozen=True, kw_only=True, tag="owner"):
     failing_since_ms: int = 0
     suspended_since_ms: int = 0
     objects: dict[str, str] = {}
-    """Of each inventoried object: proven, drifted, unproven, settling, missing, exempt or unknown."""
+    """Of each inventoried object: proven, ignored (proven but for ignored fields), drifted, unproven, settling, missing,
+    exempt or unknown."""
     known: bool = False
     """Whether it is known which objects it owns."""
     manifest_version: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from abdrift.clock import to_datetime
-from abdrift.facts.base import ClusterRef, Evidence, ObjectRef
+from abdrift.facts.base import ClusterRef, Evidence, ObjectRef, SourceEvidence
 from abdrift.facts.drift import DriftKind, FieldChange, Finding, FindingState, Times
 from abdrift.topics import FINDING, FLEET_DRIFT
 from streams.drift import evidence, references
@@ -137,7 +137,7 @@ def _owner(ref: Ref | None) -> ObjectRef | None:
 
 
 def _evidence(work: Work, draft: Draft) -> Evidence:
-    others = ()
+    others: tuple[SourceEvidence, ...] = ()
     if draft.remote_url:
         remote = work.get(f"remote/{draft.remote_url}", RemoteCell) or RemoteCell()
         others = (evidence.remote(draft.remote_url, remote.observed_ms, detail_of(remote).error),)

@@ -19,6 +19,9 @@ TAKEN_OVER = "kubectl"
 ABDRIFT = "abdrift"
 """Prefix of the field managers that Abdrift's own sinks use."""
 
+SCALERS = frozenset({"kube-controller-manager"})
+"""Who scales for a HorizontalPodAutoscaler."""
+
 _QUIET = frozenset(
     {
         KUSTOMIZE,

@@ -8,8 +8,11 @@ import msgspec
 from abdrift.signals.objects import ObjectRow, Op
 from streams.drift import activity, baseline, documents, managers, orphaned, owners, references, scalers, sources
 from streams.drift.cells import KindCell, ObjectCell, Ref
+from streams.drift.compare.managed_fields import entries_of
 from streams.drift.work import Work
 
+_NOW = "~"
+"""Sorts after every time: a scale has none."""
 _UNKEPT = {"/Event", "/Node", "/Endpoints", "coordination.k8s.io/Lease", "events.k8s.io/Event"}
 """Kinds that no inventory names in practice and that change all the time; kept only where one does."""
 
@@ -82,15 +85,13 @@ def _unchanged(work: Work, cluster: str, cell: ObjectCell, seen: ObjectCell) -> 
         work.objects[cluster, seen.ref.id] = None
 
 
-def _written(
-    work: Work, row: ObjectRow, cell: ObjectCell, seen: ObjectCell, slimmed: Mapping[str, Any]
-) -> ObjectCell:
+def _written(work: Work, row: ObjectRow, cell: ObjectCell, seen: ObjectCell, slimmed: Mapping[str, Any]) -> ObjectCell:
     """Return the cell with note taken of who changed the content, where that changed."""
     before = documents.load(cell.live) if cell.live else None
     same_uid = cell.ref.uid == row.uid
     if before is not None and same_uid and documents.content(before) == documents.content(slimmed):
         return _keep_baseline(seen, before, slimmed)
-    listed_first = before is None and (row.op == Op.LISTED or cell.present is None and not _is_watched(work, row))
+    listed_first = before is None and (row.op == Op.LISTED or not _is_watched(work, row))
     writer = "first" if listed_first else writer_of(before if same_uid else None, slimmed)
     return msgspec.structs.replace(
         _keep_baseline(seen, before, slimmed),
@@ -138,16 +139,16 @@ def writer_of(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str
     known = {(e.manager, e.operation, e.subresource): e for e in managers.strangers(before or {"metadata": {}})}
     for entry in managers.strangers(after):
         earlier = known.get((entry.manager, entry.operation, entry.subresource))
-        if earlier is None or earlier.time != entry.time or entry.fields.difference(earlier.fields):
-            if (entry.time or "~") >= (flux.time or ""):
-                return "other"
+        moved = earlier is None or earlier.time != entry.time or entry.fields.difference(earlier.fields)
+        if moved and (entry.time or _NOW) >= (flux.time or ""):
+            return "other"
     return "flux"
 
 
 def _is_helm_update(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> bool:
     """Whether helm-controller of Flux 2.7, which updates rather than applies, was the last to write."""
-    old = {e.time for e in managers.entries_of(before or {}) if e.manager == managers.HELM}
-    return any(e.manager == managers.HELM and e.time not in old for e in managers.entries_of(after))
+    old = {e.time for e in entries_of(before or {}) if e.manager == managers.HELM}
+    return any(e.manager == managers.HELM and e.time not in old for e in entries_of(after))
 
 
 def _enlist(work: Work, cluster: str, oid: str) -> None:

@@ -20,7 +20,9 @@ def absorb(work: Work, cluster: str, ref: Ref, document: Mapping[str, Any]) -> N
     spec = documents.part(document, "spec")
     if new:
         minimum = int(spec["minReplicas"]) if "minReplicas" in spec else 1
-        work.put(f"scaler/{cluster}/{new}", ScalerCell(name=ref.name, minimum=minimum, maximum=int(spec["maxReplicas"])))
+        work.put(
+            f"scaler/{cluster}/{new}", ScalerCell(name=ref.name, minimum=minimum, maximum=int(spec["maxReplicas"]))
+        )
         work.objects[cluster, new] = None
 
 

@@ -24,13 +24,13 @@ def of_owner(ref: Ref, document: Mapping[str, Any]) -> OwnerView:
         ValueError: an inventory entry is no inventory id.
 
     """
-    view = _common(ref, document)
+    view = _common(document)
     if ref.group == references.KUSTOMIZE_GROUP:
         return _kustomization(ref, document, view)
     return _release(ref, document, view)
 
 
-def _common(ref: Ref, document: Mapping[str, Any]) -> OwnerView:
+def _common(document: Mapping[str, Any]) -> OwnerView:
     metadata, spec, status = (documents.part(document, key) for key in ("metadata", "spec", "status"))
     ready = documents.condition(document, "Ready")
     suspended_by, suspended_at_ms = _suspension(document)

@@ -5,7 +5,7 @@ The cells given to a step are never touched; what changes lies over them until t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from pydantic import BaseModel
@@ -28,6 +28,8 @@ from streams.drift.cells import (
 from streams.step import Cause, Outgoing, Publication, Refused, publish, tombstone
 
 C = TypeVar("C", bound=AnyCell)
+
+_UNCHANGED: Any = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ class Work:
     reports: dict[tuple[str, DriftKind, str], "Draft | str"] = field(default_factory=dict)
     """What the row at hand says of findings, by cluster, kind and object id: a draft, or why there is none."""
     _policy: Policy | None = None
+    _journal: dict[str, Any] = field(default_factory=dict)
 
     def get(self, key: str, kind: type[C]) -> C | None:
         """Return the cell under a key, None where there is none."""
@@ -87,10 +90,8 @@ class Work:
 
     def put(self, key: str, cell: AnyCell | None) -> None:
         """Set, or with None delete, a cell."""
-        if cell is None and key not in self.base:
-            self.changed.pop(key, None)
-        else:
-            self.changed[key] = cell
+        self._journal.setdefault(key, self.changed.get(key, _UNCHANGED))
+        self.changed[key] = cell
 
     def result(self) -> dict[str, AnyCell | None]:
         """Return the cells that differ from those given."""
@@ -177,3 +178,17 @@ class Work:
     def refuse(self, reason: str, message: str) -> None:
         """Dead-letter the row at hand."""
         self.refused.append(Refused(self.cause, reason, message))
+
+    def begin(self) -> None:
+        """Begin a row; `undo` comes back to here."""
+        self._journal = {}
+
+    def undo(self) -> None:
+        """Take back what the row at hand has changed and called for."""
+        for key, cell in self._journal.items():
+            if cell is _UNCHANGED:
+                del self.changed[key]
+            else:
+                self.changed[key] = cell
+        for called in (self.objects, self.owners, self.sources, self.verdicts, self.inventories, self.reports):
+            called.clear()

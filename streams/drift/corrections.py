@@ -1,0 +1,32 @@
+"""Whether a reconcile by the owner would undo a drift, and if not, why."""
+
+from collections.abc import Sequence
+
+from abdrift.facts.drift import Corrects
+from streams.drift import documents, references
+from streams.drift.cells import ObjectCell, OwnerCell
+
+
+def of_object(
+    owner: OwnerCell, cell: ObjectCell, staying: Sequence[str] = (), fields: int = 0
+) -> tuple[Corrects, str | None]:
+    """Return whether a reconcile would bring an object back. `staying` are paths that Flux leaves, of `fields`."""
+    if reason := _refusal(owner, cell):
+        return Corrects.NO, reason
+    if staying and len(staying) == fields:
+        return Corrects.NO, "Flux leaves fields that another manager added"
+    if owner.view.ready is False and owner.view.reason != "HealthCheckFailed":
+        return Corrects.UNKNOWN, f"the owner is failing: {owner.view.reason}"
+    if staying:
+        return Corrects.YES, f"but Flux leaves what another manager added: {', '.join(staying[:3])}"
+    return Corrects.YES, None
+
+
+def _refusal(owner: OwnerCell, cell: ObjectCell) -> str:
+    if owner.view.suspended:
+        return "the owner is suspended"
+    if documents.DISABLED_BY_HAND in cell.traits:
+        return f"the live object says {documents.KUSTOMIZE_RECONCILE}: disabled"
+    if owner.ref.group == references.HELM_GROUP and owner.view.detection != "enabled":
+        return f"spec.driftDetection.mode is {owner.view.detection}: only a forced upgrade corrects"
+    return ""

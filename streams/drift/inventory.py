@@ -1,0 +1,45 @@
+"""Which clusters there are: told on the first heartbeat, on change, and otherwise at most each minute."""
+
+import hashlib
+
+import msgspec
+
+from abdrift.clock import to_datetime
+from abdrift.facts.base import ClusterRef
+from abdrift.facts.inventory import ClusterInventory, GitSource
+from abdrift.topics import FLEET_INVENTORY, INVENTORY
+from streams.drift import evidence
+from streams.drift.cells import ClusterCell
+from streams.drift.work import Work
+
+MINUTE_MS = 60_000
+_UNSAID = {"last_seen", "evidence", "inventoried_objects"}
+
+
+def weigh(work: Work, cluster: str) -> None:
+    """Tell what is known of a cluster where it is news, or a minute old."""
+    cell = work.cluster(cluster)
+    if not cell.heartbeat_ms:
+        return
+    fact = _inventory(work, cluster, cell)
+    text = fact.model_dump_json(exclude=_UNSAID) + str(fact.evidence.complete) + str(cell.silent)
+    said = hashlib.sha256(text.encode()).hexdigest()[:16]
+    if said == cell.said and work.now_ms < cell.said_ms + MINUTE_MS:
+        return
+    work.put_cluster(cluster, msgspec.structs.replace(cell, said=said, said_ms=work.now_ms))
+    work.say(FLEET_INVENTORY, INVENTORY, cluster, cluster, fact)
+
+
+def _inventory(work: Work, cluster: str, cell: ClusterCell) -> ClusterInventory:
+    found = (work.source(cluster, oid) for oid in cell.sources)
+    remotes = {(source.url, source.git_ref) for source in found if source and source.url and source.git_ref}
+    return ClusterInventory(
+        cluster=ClusterRef(name=cluster, uid=cell.uid or None),
+        labels=dict(sorted(cell.labels.items())),
+        kubernetes_version=cell.kubernetes_version or None,
+        git_sources=tuple(GitSource(url=url, ref=ref) for url, ref in sorted(remotes)),
+        inventoried_objects=cell.inventoried,
+        first_seen=to_datetime(cell.first_seen_ms),
+        last_seen=to_datetime(cell.heartbeat_ms),
+        evidence=evidence.of_cluster(cluster, cell),
+    )

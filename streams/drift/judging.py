@@ -1,0 +1,51 @@
+"""What an object is judged by: who claims it, how well it is seen, whether it is there, and how it is."""
+
+import msgspec
+
+from abdrift.facts.drift import DriftKind
+from streams.drift import changed, deleted, evidence, orphaned, references, suspended
+from streams.drift.cells import ObjectCell, OwnerCell
+from streams.drift.work import Work
+
+_OF_OWNED = (DriftKind.CHANGED, DriftKind.DELETED)
+
+
+def judge(work: Work, cluster: str, oid: str) -> None:
+    """Judge one object, and note its state with its owner."""
+    cell = work.object(cluster, oid)
+    if cell is None:
+        return
+    owner = work.owner(cluster, cell.owner) if cell.owner else None
+    suspended.judge_object(work, cluster, cell, owner)
+    if owner is None:
+        _judge_unclaimed(work, cluster, cell)
+        return
+    work.close(cluster, DriftKind.ORPHANED, oid, "corrected")
+    state = _state(work, cluster, cell, owner)
+    if owner.objects.get(oid) != state:
+        work.put_owner(cluster, msgspec.structs.replace(owner, objects={**owner.objects, oid: state}))
+    elif cell.hold_until_ms:
+        work.verdicts[cluster, owner.ref.id] = None
+
+
+def _judge_unclaimed(work: Work, cluster: str, cell: ObjectCell) -> None:
+    oid = cell.ref.id
+    deleted.back(work, cluster, oid)
+    for kind in _OF_OWNED:
+        work.close(cluster, kind, oid, "gone")
+    orphaned.judge(work, cluster, cell)
+    if not cell.present:
+        work.put(f"object/{cluster}/{oid}", None)
+
+
+def _state(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
+    if owner.view.remote:
+        return "unknown"
+    if evidence.weakness(work.cluster(cluster), references.kind_of(cell.ref.id)) not in ("", "not-synced"):
+        return "unknown"
+    if not cell.present:
+        return deleted.judge(work, cluster, cell, owner)
+    if deleted.judge_recreated(work, cluster, cell, owner):
+        work.close(cluster, DriftKind.CHANGED, cell.ref.id, "superseded")
+        return "drifted"
+    return changed.judge(work, cluster, cell, owner)

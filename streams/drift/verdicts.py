@@ -1,0 +1,138 @@
+"""Verdicts: what is known of an owner's objects as a whole, told when it changes."""
+
+import hashlib
+
+import msgspec
+
+from abdrift.clock import to_datetime
+from abdrift.facts.base import ClusterRef
+from abdrift.facts.drift import OwnerVerdict, Verdict
+from abdrift.topics import FLEET_DRIFT, VERDICT
+from streams.drift import activity, deleted, evidence, failing, orphaned, references
+from streams.drift.cells import ClusterCell, FindingCell, OwnerCell
+from streams.drift.work import Work
+from streams.step import stable_id
+
+_UNSAID = {"revision", "evidence"}
+
+
+def weigh(work: Work, cluster: str, oid: str) -> None:
+    """Tell an owner's verdict where it is news."""
+    owner = work.owner(cluster, oid)
+    if owner is None:
+        return
+    if not owner.exists:
+        _retract(work, cluster, owner)
+        return
+    verdict = _verdict(work, cluster, owner)
+    said = _digest(verdict)
+    if said == owner.said:
+        return
+    told = msgspec.structs.replace(owner, said=said, revision=verdict.revision)
+    work.put(f"owner/{cluster}/{oid}", told)
+    work.say(FLEET_DRIFT, VERDICT, verdict.verdict_id, cluster, verdict)
+
+
+def id_of(cluster: str, owner_id: str) -> str:
+    """Return a verdict's id."""
+    return stable_id("verdict", cluster, owner_id)
+
+
+def _retract(work: Work, cluster: str, owner: OwnerCell) -> None:
+    if owner.said:
+        work.forget(FLEET_DRIFT, id_of(cluster, owner.ref.id), cluster)
+    keeps = owner.open or orphaned.labelled(work, cluster, owner.ref.id)
+    gone = msgspec.structs.replace(owner, said="") if keeps else None
+    work.put(f"owner/{cluster}/{owner.ref.id}", gone)
+
+
+def _verdict(work: Work, cluster: str, owner: OwnerCell) -> OwnerVerdict:
+    seen = work.cluster(cluster)
+    states = list(owner.objects.values())
+    kinds = {references.kind_of(owner.ref.id), *(references.kind_of(oid) for oid in owner.objects)}
+    proof = evidence.of_kinds(cluster, seen, kinds)
+    doubts = _doubts(work, seen, owner, kinds)
+    drifts = _drifts(work, owner)
+    verdict = Verdict.DRIFTED if drifts else Verdict.UNKNOWN if doubts else Verdict.IN_SYNC
+    if deleted.is_held(seen, owner) or owner.view.remote:
+        verdict = Verdict.UNKNOWN
+    source = work.source(cluster, owner.view.source)
+    held_until_ms = _held_until_ms(work, cluster, owner)
+    return OwnerVerdict(
+        verdict_id=id_of(cluster, owner.ref.id),
+        revision=owner.revision + 1,
+        cluster=ClusterRef(name=cluster, uid=seen.uid or None),
+        owner=references.to_fact(owner.ref),
+        verdict=verdict,
+        reasons=(*drifts, *doubts),
+        objects=len(states),
+        proven=states.count("proven") + states.count("ignored"),
+        unproven=states.count("unproven"),
+        exempt=states.count("exempt"),
+        open_findings=len(owner.open),
+        held_until=to_datetime(held_until_ms) if held_until_ms else None,
+        owner_idle=not activity.is_busy(owner, work.now_ms),
+        ready=owner.view.ready,
+        suspended=owner.view.suspended,
+        applied_revision=owner.view.applied or None,
+        artifact_revision=(source.artifact or None) if source else None,
+        evidence=proof,
+    )
+
+
+def _drifts(work: Work, owner: OwnerCell) -> tuple[str, ...]:
+    """Return the kinds of drift that are proven of the owner or its objects."""
+    cells = (work.get(key, FindingCell) for key in owner.open)
+    return tuple(sorted({key.split("/")[2] for key, cell in zip(owner.open, cells, strict=True) if _is_proven(cell)}))
+
+
+def _is_proven(cell: FindingCell | None) -> bool:
+    return cell is not None and cell.open and b'"certainty":"proven"' in cell.body
+
+
+def _doubts(work: Work, seen: ClusterCell, owner: OwnerCell, kinds: set[str]) -> tuple[str, ...]:
+    """Return why it can't be said that all is in sync."""
+    view, doubts = owner.view, []
+    if view.remote:
+        doubts.append("remote-cluster")
+    if owner.manifest_error:
+        doubts.append("manifest-unreadable")
+    elif not owner.known:
+        doubts.append("inventory-unknown")
+    doubts += _blind_spots(seen, kinds)
+    if deleted.is_held(seen, owner):
+        doubts.append("mass-deletion")
+    states = set(owner.objects.values())
+    doubts += [f"objects-{state}" for state in ("unknown", "unproven", "settling", "missing") if state in states]
+    if work.now_ms < owner.settling_until_ms:
+        doubts.append("settling")
+    if view.deleting:
+        doubts.append("deleting")
+    elif view.phase == "applying":
+        doubts.append("reconciling")
+    if view.reason in failing.WAITING_REASONS:
+        doubts.append("waiting-for-dependency")
+    return tuple(doubts)
+
+
+def _blind_spots(seen: ClusterCell, kinds: set[str]) -> list[str]:
+    if not seen.heartbeat_ms:
+        return ["no-heartbeat"]
+    if seen.silent:
+        return ["silent"]
+    return [f"{why}:{kind.removeprefix('/')}" for kind in sorted(kinds) if (why := evidence.weakness(seen, kind))]
+
+
+def _held_until_ms(work: Work, cluster: str, owner: OwnerCell) -> int:
+    """Return the latest hold on the owner or one of its objects. A hold that is over is none."""
+    holds = [owner.view.hold_until_ms]
+    for oid in owner.objects:
+        cell = work.object(cluster, oid)
+        holds.append(cell.hold_until_ms if cell else 0)
+    latest = max(holds)
+    return latest if latest > work.now_ms else 0
+
+
+def _digest(verdict: OwnerVerdict) -> str:
+    text = verdict.model_dump_json(exclude=_UNSAID) + str(verdict.evidence.complete)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
