@@ -14,6 +14,7 @@ from abdrift.cli.clusters import ClusterOption, ContextOption, FleetOption, Kube
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.fleet import Fleet, Member
+from abdrift.frames import Headers
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.masking import Masker
 from abdrift.processes import tell_ready
@@ -78,8 +79,8 @@ def _config(member: Member, directory: Path, *, secrets: bool, heartbeat_seconds
 def sender(client: AIOKafkaProducer) -> Send:
     """Return what sends one frame and waits until Kafka has it."""
 
-    async def send(topic: str, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        await client.send_and_wait(topic, value, key=key, partition=partition, headers=headers)
+    async def send(topic: str, partition: int, key: bytes, value: bytes, headers: Headers) -> None:
+        await client.send_and_wait(topic, value, key=key, partition=partition, headers=list(headers))
 
     return send
 
