@@ -25,7 +25,7 @@ class Recording:
         self.dropped: Counter[str] = Counter()
         self._more = asyncio.Event()
 
-    async def put(self, row: Row, *, urgent: bool = False) -> None:
+    async def put(self, row: Row, *, urgent: bool = False) -> None:  # noqa: ARG002  the protocol's
         self.rows.append(row)
         self._more.set()
 
@@ -67,7 +67,14 @@ class RecordingTopic:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers) -> None:
+    async def __call__(  # noqa: PLR0917  the protocol's
+        self,
+        topic: str,
+        partition: int,
+        key: bytes,  # noqa: ARG002
+        value: bytes,
+        headers: Headers,
+    ) -> None:
         await self.gate.wait()
         if self.failures:
             raise self.failures.pop(0)
