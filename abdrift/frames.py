@@ -6,8 +6,13 @@ partition. Small frames can be merged on the way in: the merged one keeps each p
 
 Evolution: a column may be added (an older reader ignores it, a newer one fills its default into an older frame). A
 version this code does not know, or a frame without a required column, is refused with `BadFrame`.
+
+A frame may come from a damaged disk or a hostile edge site. Its checksum is compared before Arrow sees it, and what
+it would take in memory is bounded before it is decompressed; whatever the bytes are, `decode` returns or raises
+`BadFrame`.
 """
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +21,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from abdrift import ipc
 from abdrift.signals.events import EVENTS
 from abdrift.signals.objects import OBJECTS
 from abdrift.signals.schema import Column, Signal
@@ -24,8 +30,11 @@ SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (OBJECTS, EVENTS
 
 MAX_ROWS = 1_000_000
 MAX_VALUE_BYTES = 8 * 1024 * 1024
+MAX_DECOMPRESSED_BYTES = 512 * 1024 * 1024
+"""A frame that would take more memory is refused before it does."""
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+"""As Kafka's clients give them: a header without a value has None."""
 
 
 class BadFrame(ValueError):  # noqa: N818  named as the design names it
@@ -78,14 +87,15 @@ def encode(signal: Signal, columns: Mapping[str, Sequence[Any]], part: tuple[str
         part: The lane's source, epoch and sequence.
 
     Raises:
-        ValueError: a column is missing, unknown or of another length, or there are no or too many rows.
+        ValueError, TypeError, OverflowError: a column is missing, unknown or of another length, a value is not of
+            its column's type or absent from a required one, or there are no or too many rows.
 
     """
-    arrays = [_array(column, columns) for column in signal.columns if column.required or column.name in columns]
-    names = [column.name for column in signal.columns if column.required or column.name in columns]
+    given = [column for column in signal.columns if column.required or column.name in columns]
+    names = [column.name for column in given]
     if unknown := set(columns) - set(names):
         raise ValueError(f"{signal.name} has no column {min(unknown)!r}")
-    batch = pa.RecordBatch.from_arrays(arrays, names=names)
+    batch = pa.RecordBatch.from_arrays([_array(column, columns) for column in given], names=names)
     source, epoch, sequence = part
     return _encoded(signal, batch, (Part(source, epoch, sequence, 0, batch.num_rows),))
 
@@ -97,11 +107,12 @@ def decode(value: bytes, headers: Headers) -> Frame:
         BadFrame: it is no frame of a signal and version that this code knows, or it is damaged.
 
     """
-    given = dict(headers)
+    given = {name: content or b"" for name, content in headers}
     signal = _signal(given)
-    if len(value) > MAX_VALUE_BYTES:
-        raise BadFrame("too-large", f"{len(value)} bytes; at most {MAX_VALUE_BYTES}")
+    _intact(value, given)
     batch = _batch(value)
+    if not 0 < batch.num_rows <= MAX_ROWS:
+        raise BadFrame("row-count", f"{batch.num_rows} rows; a frame holds 1 to {MAX_ROWS}")
     parts = _parts(given, batch.num_rows)
     return Frame(signal, parts, _conform(signal, batch))
 
@@ -122,7 +133,7 @@ def merge(frames: Iterable[Frame]) -> EncodedFrame:
     for frame in listed:
         parts += [msgspec.structs.replace(part, first_row=first + part.first_row) for part in frame.parts]
         first += frame.rows
-    batch = table.to_batches()[0] if first else listed[0].batch
+    (batch,) = table.to_batches()
     narrowed = pa.RecordBatch.from_arrays(
         [_narrow(batch.column(i)) for i in range(batch.num_columns)], names=batch.schema.names
     )
@@ -132,10 +143,11 @@ def merge(frames: Iterable[Frame]) -> EncodedFrame:
 def _array(column: Column, columns: Mapping[str, Sequence[Any]]) -> pa.Array:
     if column.name not in columns:
         raise ValueError(f"column {column.name!r} is missing")
-    values = columns[column.name]
-    if pa.types.is_dictionary(column.type):
-        return _narrow(pa.array(values, type=column.type.value_type).dictionary_encode())
-    return pa.array(values, type=column.type)
+    array = pa.array(columns[column.name], type=_plain(column.type))
+    if column.required and array.null_count:
+        # One such row would have its whole frame refused by every reader.
+        raise ValueError(f"column {column.name!r} is required, and {array.null_count} of its values are None")
+    return _narrow(array.dictionary_encode()) if pa.types.is_dictionary(column.type) else array
 
 
 def _narrow(array: pa.Array) -> pa.Array:
@@ -165,6 +177,7 @@ def _encoded(signal: Signal, batch: pa.RecordBatch, parts: tuple[Part, ...]) -> 
     options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
+    value = sink.getvalue().to_pybytes()
     times = pc.min_max(batch.column(signal.event_time_column))
     headers = (
         ("abdrift-signal", signal.name.encode()),
@@ -173,8 +186,9 @@ def _encoded(signal: Signal, batch: pa.RecordBatch, parts: tuple[Part, ...]) -> 
         ("abdrift-parts", msgspec.json.encode(parts)),
         ("abdrift-first-ms", b"%d" % times["min"].as_py()),
         ("abdrift-last-ms", b"%d" % times["max"].as_py()),
+        ("abdrift-crc32", b"%08x" % zlib.crc32(value)),
     )
-    return EncodedFrame(sink.getvalue().to_pybytes(), headers, batch.num_rows)
+    return EncodedFrame(value, headers, batch.num_rows)
 
 
 def _signal(headers: Mapping[str, bytes]) -> Signal:
@@ -188,16 +202,36 @@ def _signal(headers: Mapping[str, bytes]) -> Signal:
     return signal
 
 
+def _intact(value: bytes, headers: Mapping[str, bytes]) -> None:
+    """Raise `BadFrame` unless the value is what was sent. zstd and Arrow alone would let some flipped bits through."""
+    if len(value) > MAX_VALUE_BYTES:
+        raise BadFrame("too-large", f"{len(value)} bytes; at most {MAX_VALUE_BYTES}")
+    if headers.get("abdrift-crc32") != b"%08x" % zlib.crc32(value):
+        raise BadFrame("bad-checksum", "the value is not what header abdrift-crc32 was computed of")
+
+
 def _batch(value: bytes) -> pa.RecordBatch:
     try:
-        with pa.ipc.open_stream(value, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader:
-            batches = list(reader)
-        if len(batches) != 1:
-            raise BadFrame("bad-frame", f"{len(batches)} record batches in the stream; a frame has one")
-        batches[0].validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+        size_bytes = ipc.uncompressed_bytes(value)
+        batches = _read(value) if size_bytes <= MAX_DECOMPRESSED_BYTES else []
+        names = [name for batch in batches for name in batch.schema.names]
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise BadFrame("bad-frame", f"not a readable Arrow stream: {error}") from error
+    if size_bytes > MAX_DECOMPRESSED_BYTES:
+        raise BadFrame("too-large", f"{size_bytes} bytes decompressed; at most {MAX_DECOMPRESSED_BYTES}")
+    if len(batches) != 1:
+        raise BadFrame("bad-frame", f"{len(batches)} record batches in the stream; a frame has one")
+    if len(set(names)) != len(names):
+        raise BadFrame("bad-frame", "two columns have the same name")
     return batches[0]
+
+
+def _read(value: bytes) -> list[pa.RecordBatch]:
+    with pa.ipc.open_stream(value, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader:
+        batches = list(reader)
+    for batch in batches:
+        batch.validate(full=True)
+    return batches
 
 
 def _parts(headers: Mapping[str, bytes], rows: int) -> tuple[Part, ...]:
@@ -210,8 +244,9 @@ def _parts(headers: Mapping[str, bytes], rows: int) -> tuple[Part, ...]:
         if part.first_row != expected or part.rows <= 0:
             raise BadFrame("bad-header", "header abdrift-parts: the parts do not follow one another")
         expected += part.rows
-    if expected != rows:
-        raise BadFrame("row-count", f"the headers promise {expected} rows, the frame has {rows}")
+    # Batches are bounded by what abdrift-rows promises, before anything is decoded.
+    if expected != rows or headers.get("abdrift-rows") != b"%d" % rows:
+        raise BadFrame("row-count", f"the headers promise other than the {rows} rows that the frame has")
     return parts
 
 
@@ -224,8 +259,8 @@ def _conform(signal: Signal, batch: pa.RecordBatch) -> pa.RecordBatch:
         elif column.required:
             raise BadFrame("missing-column", f"{signal.name} needs the column {column.name!r}")
         else:
-            filled = pa.array([column.default] * batch.num_rows, type=_plain(column.type))
-            arrays.append(filled.dictionary_encode() if pa.types.is_dictionary(column.type) else filled)
+            default = pa.scalar(column.default, type=_plain(column.type))
+            arrays.append(_typed(column, pa.repeat(default, batch.num_rows)))
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in signal.columns])
 
 
@@ -236,6 +271,16 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 def _checked(column: Column, array: pa.Array) -> pa.Array:
     if _plain(array.type) != _plain(column.type):
         raise BadFrame("wrong-type", f"column {column.name!r} is {array.type}, not {column.type}")
-    if column.required and array.null_count:
-        raise BadFrame("null-value", f"column {column.name!r} has {array.null_count} nulls")
-    return array
+    is_dictionary = pa.types.is_dictionary(array.type)
+    # An index may be null, and so may the value in the dictionary that it points to.
+    if not array.null_count and not (is_dictionary and array.dictionary.null_count):
+        return array
+    if column.required:
+        raise BadFrame("null-value", f"column {column.name!r} is required and holds nulls")
+    plain = array.dictionary_decode() if is_dictionary else array
+    return _typed(column, plain.fill_null(pa.scalar(column.default, type=plain.type)))
+
+
+def _typed(column: Column, plain: pa.Array) -> pa.Array:
+    """Give plain values the column's encoding."""
+    return plain.dictionary_encode() if pa.types.is_dictionary(column.type) else plain
