@@ -23,9 +23,9 @@ def to_ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def parse_rfc3339_ms(text: str | None) -> int | None:
-    """Return milliseconds since the Unix epoch for an RFC 3339 time; None where there is none or it is malformed."""
-    if not text:
+def parse_rfc3339_ms(text: object) -> int | None:
+    """Return milliseconds since the Unix epoch for an RFC 3339 time; None for anything else that JSON may hold."""
+    if not isinstance(text, str):
         return None
     try:
         moment = datetime.fromisoformat(text)

@@ -4,7 +4,7 @@ The context attributes follow the CloudEvents 1.0.2 specification; `cluster` is 
 consumers filter by it before they parse `data`.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,14 +18,24 @@ class CloudEvent(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    specversion: str = "1.0"
+    specversion: Literal["1.0"] = "1.0"
     id: str = Field(min_length=1, description="A hash of subject, kind and cause: a replay carries the same id.")
-    source: str = Field(min_length=1, description="The step or sink that concluded this, e.g. /abdrift/streams/drift.")
+    source: str = Field(
+        min_length=1,
+        description="The step or sink that concluded this, e.g. /abdrift/streams/drift.",
+        json_schema_extra={"format": "uri-reference"},
+    )
     type: str = Field(min_length=1, description="The fact's type, e.g. dev.abdrift.fleet.drift.v1.")
-    subject: str = Field(description="What the fact is about; the record's key.")
-    time: str = Field(description="RFC 3339, when the cause was appended to its topic.")
+    subject: str = Field(min_length=1, description="What the fact is about; the record's key.")
+    time: str = Field(
+        description="RFC 3339, when the cause was appended to its topic.", json_schema_extra={"format": "date-time"}
+    )
     datacontenttype: str = "application/json"
-    dataschema: str | None = Field(default=None, description="The $id of the JSON Schema that data follows.")
+    dataschema: str | None = Field(
+        default=None,
+        description="The $id of the JSON Schema that data follows.",
+        json_schema_extra={"format": "uri"},
+    )
     cluster: str | None = Field(default=None, description="The cluster's fleet name; absent for fleet-wide facts.")
     data: dict[str, Any]
 

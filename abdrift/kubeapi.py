@@ -25,7 +25,7 @@ class KubeConfigError(ValueError):
 
 
 class KubeApiError(Exception):
-    """An answer other than 2xx, as the API server explained it."""
+    """An answer other than 2xx, as the API server explained it, or one that is no JSON object."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         super().__init__(f"{status} {reason}: {message}")
@@ -46,8 +46,8 @@ class Resource:
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """Return the URL path of the collection or of one object."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        scope = f"/namespaces/{quote(namespace)}" if self.namespaced and namespace else ""
-        tail = "".join(f"/{quote(part)}" for part in (name, subresource) if part)
+        scope = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
+        tail = "".join(f"/{quote(part, safe='')}" for part in (name, subresource) if part)
         return f"{root}{scope}/{self.plural}{tail}"
 
 
@@ -152,7 +152,10 @@ def _parsed(status: int, body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError:
-        value = {"reason": "NotJSON", "message": body[:200].decode(errors="replace")}
+        value = None
+    if not isinstance(value, dict):
+        # A proxy or a login page answers in the API server's place, with any status.
+        raise KubeApiError(status, "NotJSON", body[:200].decode(errors="replace"))
     if 200 <= status < 300:  # noqa: PLR2004  HTTP success
-        return dict(value)
+        return value
     raise KubeApiError(status, str(value.get("reason", "")), str(value.get("message", "")))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -28,7 +28,12 @@ class SignatureRefused(ValueError):  # noqa: N818  says what happened
 
 
 def canonical(data: Mapping[str, Any]) -> bytes:
-    """Return the bytes that are signed for this data."""
+    """Return the bytes that are signed for this data.
+
+    Raises:
+        TypeError: a value has no JSON form, or an integer is beyond 64 bits.
+
+    """
     return orjson.dumps({k: v for k, v in data.items() if k != "signature"}, option=orjson.OPT_SORT_KEYS)
 
 
@@ -64,9 +69,14 @@ class Signer:
         """
         if path.stat().st_mode & 0o077:
             raise ValueError(f"{path} can be read by others; run: chmod 600 {path}")
-        private = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        try:
+            private = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # garbage, encrypted, or of an unknown kind
+            private = None
         if not isinstance(private, Ed25519PrivateKey):
-            raise ValueError(f"{path} is not an Ed25519 key; make one with: abdrift keys create")  # noqa: TRY004
+            raise ValueError(  # noqa: TRY004  one error for callers
+                f"{path} is not an unencrypted Ed25519 key; make one with: abdrift keys create"
+            )
         return cls(private)
 
 
@@ -91,7 +101,7 @@ class Trust:
             raise SignatureRefused("unknown-key", f"key {given.get('key_id')!r} is not trusted here")
         try:
             public.verify(base64.b64decode(str(given.get("value")), validate=True), canonical(data))
-        except (InvalidSignature, ValueError) as error:
+        except (InvalidSignature, ValueError, TypeError) as error:
             raise SignatureRefused("bad-signature", "the signature does not match the data") from error
         return str(given["key_id"])
 
@@ -105,9 +115,14 @@ class Trust:
         """
         keys: dict[str, Ed25519PublicKey] = {}
         for path in sorted(directory.glob("*.pub")):
-            public = serialization.load_pem_public_key(path.read_bytes())
+            try:
+                public = serialization.load_pem_public_key(path.read_bytes())
+            except (ValueError, UnsupportedAlgorithm):
+                public = None
             if not isinstance(public, Ed25519PublicKey):
-                raise ValueError(f"{path} is not an Ed25519 public key")  # noqa: TRY004
+                raise ValueError(  # noqa: TRY004  one error for callers
+                    f"{path} is not an Ed25519 public key in PEM; remove it or name it otherwise"
+                )
             keys[key_id(public)] = public
         return cls(keys)
 

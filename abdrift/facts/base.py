@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 
 def rfc3339(moment: datetime) -> str:
@@ -16,7 +16,10 @@ def _milliseconds(moment: datetime) -> datetime:
 
 
 Timestamp = Annotated[
-    AwareDatetime, AfterValidator(_milliseconds), PlainSerializer(rfc3339, return_type=str, when_used="json")
+    AwareDatetime,
+    AfterValidator(_milliseconds),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """An instant with millisecond precision, RFC 3339 in UTC on the wire."""
 
