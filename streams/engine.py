@@ -34,6 +34,7 @@ from streams.telemetry import Metrics, event
 
 GROUP_PREFIX: Final = "abdrift-"
 _TABLE: Final = "state"
+_NEW_TOPIC_TRIES: Final = 100
 _FENCE_KEY: Final = b"__abdrift\0fence"
 _MAX_REQUEST_BYTES: Final = DEAD_LETTERS.max_message_bytes
 _CHANGELOG_CONFIG: Final = {
@@ -378,7 +379,13 @@ async def _prepare_changelog(admin: Any, step: Step[Any], partitions: int, setti
     config = {**_CHANGELOG_CONFIG, **settings.changelog_config}
     with contextlib.suppress(TopicAlreadyExistsError):
         await admin.create_topics([NewTopic(name, partitions, settings.replication_factor, topic_configs=config)])
-    if (found := (await _partition_counts(admin, {name})).get(name, partitions)) != partitions:
+    # A topic that was just created is told of without partitions until they have leaders.
+    for _ in range(_NEW_TOPIC_TRIES):
+        found = (await _partition_counts(admin, {name})).get(name, 0)
+        if found:
+            break
+        await asyncio.sleep(0.1)
+    if found != partitions:
         raise EngineError(f"{name} has {found} partitions, step {step.name}'s inputs have {partitions}")
 
 
