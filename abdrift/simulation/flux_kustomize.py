@@ -145,7 +145,8 @@ class KustomizationReconciler(Reconciler):
         status = live.get("status") or {}
         if status.get("observedGeneration") != live["metadata"]["generation"]:
             return False
-        return bool(status.get("readyReplicas", 0) == live["spec"].get("replicas", 1))
+        wanted = live["spec"].get("replicas", 1)
+        return all(status.get(each, 0) == wanted for each in ("readyReplicas", "updatedReplicas"))
 
     def _unhealthy(self, key: Key, obj: Object, finish: tuple[str, str], waiting: list[Object]) -> None:
         targets = [flux_apply.target_of(self.runtime.api, entry["id"]) for entry in waiting]

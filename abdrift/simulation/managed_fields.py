@@ -117,9 +117,10 @@ def apply(kind: Kind, live: Object | None, config: Object, author: Author, *, fo
         conflicts = [(e.author.manager, p) for e in entries if e.author != author for p in sorted(e.paths & changed)]
         if conflicts:
             raise ConflictError(conflicts)
-    for path in sorted(mine - claimed, key=len, reverse=True):
-        if path not in others and not any(other[: len(path)] == path for other in others):
-            _remove(kind, merged, path)
+    kept = {path[:length] for path in claimed | others for length in range(1, len(path) + 1)}
+    # Shortest first: a list's member goes as a whole, before the key that names it is gone.
+    for path in sorted(mine - claimed - kept, key=lambda path: (len(path), path)):
+        _remove(kind, merged, path)
     return merged
 
 

@@ -1,0 +1,71 @@
+import asyncio
+
+import pytest
+
+from abdrift.simulation import FaultInjector, FaultKind, FleetSpec, SimulatedFleet, plan
+from abdrift.simulation.apiserver import MERGE, Options, Target
+from abdrift.simulation.inject import git_state
+from abdrift.simulation.plan import EDITS
+from abdrift.simulation.runtime import REQUESTED_AT
+
+FLUX = "flux-system"
+SPEC = FleetSpec(clusters=1, workloads=3, rollout_seconds=0.05)
+
+
+def ask(fleet: SimulatedFleet) -> None:
+    for cluster in fleet.clusters:
+        for kind, name in (("GitRepository", "site"), ("Kustomization", "apps")):
+            body = {"metadata": {"annotations": {REQUESTED_AT: "now"}}}
+            cluster.api.patch(Target(cluster.kind(kind), FLUX, name), MERGE, body, Options("flux"))
+
+
+async def until(done: object, limit_seconds: float = 5) -> None:
+    async with asyncio.timeout(limit_seconds):
+        while not done():  # type: ignore[operator]
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", [*EDITS, FaultKind.GIT_AHEAD])
+async def test_a_fault_changes_and_a_reconcile_restores(kind: FaultKind) -> None:
+    async with SimulatedFleet(SPEC) as fleet:
+        (fault, *_) = plan(1, SPEC, 0.01, kinds=[kind])
+        injector = FaultInjector(fleet)
+        cluster = fleet.clusters[0]
+        before = cluster.api.get(cluster.kind(fault.object.kind), fault.object.namespace, fault.object.name)
+        ledger = await injector.run([fault])
+        entry = ledger.entries[fault.id]
+        assert not entry.error
+        assert entry.restored_at_ns is None
+        after = cluster.api.find(cluster.kind(fault.object.kind), fault.object.namespace, fault.object.name)
+        assert kind is FaultKind.GIT_AHEAD or after is None or git_state(after) != git_state(before)
+        ask(fleet)
+        await until(lambda: ledger.entries[fault.id].restored_at_ns)
+
+
+QUIET = {
+    FaultKind.SUSPENDED: lambda obj: obj["spec"]["suspend"] is True,
+    FaultKind.RECONCILE_DISABLED: lambda obj: "disabled" in obj["metadata"]["annotations"].values(),
+    FaultKind.RESPELLED: lambda obj: obj["metadata"]["generation"] == 1,
+    FaultKind.STATUS_WRITTEN: lambda obj: obj["metadata"]["generation"] == 1,
+    FaultKind.AUTOSCALED: lambda obj: obj["status"]["desiredReplicas"] > 2,
+}
+
+
+@pytest.mark.parametrize(("kind", "holds"), QUIET.items(), ids=list(QUIET))
+async def test_other_faults_do_what_they_say(kind: FaultKind, holds: object) -> None:
+    async with SimulatedFleet(SPEC) as fleet:
+        (fault, *_) = plan(1, SPEC, 0.01, kinds=[kind])
+        ledger = await FaultInjector(fleet).run([fault])
+        assert not ledger.entries[fault.id].error
+        cluster = fleet.clusters[0]
+        obj = cluster.api.get(cluster.kind(fault.object.kind), fault.object.namespace, fault.object.name)
+        assert holds(obj)  # type: ignore[operator]
+
+
+async def test_a_bad_commit_fails_its_kustomization() -> None:
+    async with SimulatedFleet(SPEC) as fleet:
+        (fault, *_) = plan(1, SPEC, 0.01, kinds=[FaultKind.BAD_COMMIT])
+        await FaultInjector(fleet).run([fault])
+        cluster = fleet.clusters[0]
+        kind = cluster.kind("Kustomization")
+        await until(lambda: b"ReconciliationFailed" in cluster.api.store.get(kind, (FLUX, "apps")).raw)
