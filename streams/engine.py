@@ -10,7 +10,7 @@ import contextlib
 import logging
 import signal
 import uuid
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import faust
@@ -407,6 +407,7 @@ async def run(
     stop: asyncio.Event | None = None,
     around: Surroundings | None = None,
     metrics: Metrics | None = None,
+    on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run steps in this event loop until `stop` is set, or until one of them cannot go on.
 
@@ -416,6 +417,7 @@ async def run(
         stop: Ends the run in order. None: SIGTERM and SIGINT do.
         around: Clocks and the like; for tests.
         metrics: Where to count. None: the process's default registry.
+        on_ready: Told once every step has joined its group and recovered what it was assigned.
 
     Raises:
         EngineError: it could not start, or a step had to stop. What was absorbed until then is kept.
@@ -432,13 +434,16 @@ async def run(
             stack.enter_context(_signals_set(ended))
         starts = [asyncio.create_task(worker.start()) for worker in workers]
         try:
-            await _until_ended(workers, starts, ended)
+            await _until_ended(workers, starts, ended, on_ready)
         finally:
             await _stop_all(workers, starts, settings.stop_timeout_seconds)
 
 
 async def _until_ended(
-    workers: Sequence[StepWorker], starts: Sequence[asyncio.Task[None]], ended: asyncio.Event
+    workers: Sequence[StepWorker],
+    starts: Sequence[asyncio.Task[None]],
+    ended: asyncio.Event,
+    on_ready: Callable[[], None],
 ) -> None:
     """Return when asked to end; raise when a worker fails or Faust gives one up."""
     asked = asyncio.create_task(ended.wait())
@@ -451,6 +456,8 @@ async def _until_ended(
                 if error := one.exception():
                     raise EngineError(f"{type(error).__name__}: {error}") from error
             watched -= done
+            if not watched.intersection(starts) and done.intersection(starts):
+                on_ready()
     finally:
         for task in (asked, *crashed):
             task.cancel()

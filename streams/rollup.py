@@ -11,7 +11,7 @@ from abdrift.facts.base import Evidence, SourceEvidence
 from abdrift.facts.health import Health, HealthReason, HealthScope, HealthStatus
 from abdrift.facts.inventory import ClusterInventory
 from abdrift.partitions import FLEET_SCOPE
-from abdrift.topics import FLEET_HEALTH, FLEET_REDUCED, HEALTH, INVENTORY
+from abdrift.topics import FLEET_HEALTH, FLEET_REDUCED, HEALTH, INVENTORY, Topic
 from streams.health import rollup
 from streams.health.assess import worst
 from streams.overlay import Overlay
@@ -46,8 +46,8 @@ class RollupStep:
     """Counts clusters by state for every site, every region and the fleet."""
 
     name = "rollup"
-    reads = (FLEET_REDUCED,)
-    writes = (FLEET_HEALTH,)
+    reads: tuple[Topic, ...] = (FLEET_REDUCED,)
+    writes: tuple[Topic, ...] = (FLEET_HEALTH,)
     cell_type: Any = Cell
 
     def process(self, cells: Mapping[str, Cell], batch: Batch) -> Result[Cell]:

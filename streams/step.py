@@ -110,7 +110,7 @@ class Step(Protocol[CellT]):
     """Also its state's name: kept for the topic version's life."""
     reads: tuple[Topic, ...]
     writes: tuple[Topic, ...]
-    cell_type: type[CellT]
+    cell_type: Any
     """A msgspec Struct, or a tagged union of Structs, by which cells are encoded."""
 
     def process(self, cells: Mapping[str, CellT], batch: Batch) -> Result[CellT]:

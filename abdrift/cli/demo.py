@@ -25,15 +25,19 @@ from abdrift.clock import parse_rfc3339_ms
 from abdrift.facts.commands import Verb
 from abdrift.facts.governance import Backoff, Breaker, Budget, Budgets, DriftAllowance, Limits, Mode, Policy, Rule
 from abdrift.fleet import Fleet, Member
+from abdrift.kubeapi import Credentials, KubeApi, Resource
 from abdrift.observed import Observed, percentiles
 from abdrift.processes import ChildFailed
 from abdrift.simulation import FaultInjector, FleetSpec, Ledger, SimulatedFleet, Verdict, plan
-from abdrift.simulation.spec import FLUX
 
 _BASELINE_SECONDS = 60.0
 _SETTLE_SECONDS = 30.0
 _QUIET_SECONDS = 6.0
 _EVENT_LINES = 14
+_OWNERS = (
+    Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations"),
+    Resource("helm.toolkit.fluxcd.io", "v2", "helmreleases"),
+)
 
 POLICY = Policy(
     name="default",
@@ -131,7 +135,7 @@ async def _demo(
                 injector = FaultInjector(fleet)
                 await publish_policy(pipeline.kafka, pipeline.keyring, POLICY)
                 show.phase = "learning what Git last applied"
-                await _settle_baselines(fleet, show, clusters)
+                await _settle_baselines(members, show)
                 show.phase = f"making faults for {seconds:g} s"
                 operator = asyncio.create_task(_operate(show, pipeline))
                 faults = plan(seed, spec, seconds)
@@ -228,15 +232,16 @@ def _between(times: Mapping[str, Any], first: str, second: str) -> float | None:
     return float(ended - began) if began is not None and ended is not None else None
 
 
-async def _settle_baselines(fleet: SimulatedFleet, show: _Show, clusters: int) -> None:
+async def _settle_baselines(members: Fleet, show: _Show) -> None:
     """Have every owner reconciled once, as its interval would in time.
 
     Only a reconcile that was seen proves a baseline.
     """
     deadline = time.monotonic() + _BASELINE_SECONDS
+    clusters = len(members.clusters)
     while len(show.seen.clusters) < clusters and time.monotonic() < deadline:
         await asyncio.sleep(0.2)
-    await _reconcile_everything(fleet, "baseline")
+    await _reconcile_everything(members, "baseline")
     while time.monotonic() < deadline:
         verdicts = show.seen.verdicts.values()
         if len(verdicts) >= clusters and all(verdict == "in-sync" for verdict in verdicts):
@@ -244,11 +249,21 @@ async def _settle_baselines(fleet: SimulatedFleet, show: _Show, clusters: int) -
         await asyncio.sleep(0.2)
 
 
-async def _reconcile_everything(fleet: SimulatedFleet, request: str) -> None:
-    for cluster in fleet.clusters:
-        for kind in ("Kustomization", "HelmRelease"):
-            for owner in cluster.api.list(cluster.kind(kind)):
-                cluster.request_reconcile(kind, FLUX, owner["metadata"]["name"], request)
+async def _reconcile_everything(members: Fleet, request: str) -> None:
+    """Ask Flux for every owner, as `flux reconcile` does; the simulated clusters know no more than real ones."""
+    async with asyncio.TaskGroup() as tasks:
+        for member in members.clusters:
+            tasks.create_task(_reconcile_owners(member, request))
+
+
+async def _reconcile_owners(member: Member, request: str) -> None:
+    asked = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": request}}}
+    async with KubeApi(Credentials.load(member.acting), user_agent="flux") as api:
+        for resource in _OWNERS:
+            for owner in (await api.get(resource.path()))["items"]:
+                metadata = owner["metadata"]
+                path = resource.path(metadata["namespace"], metadata["name"])
+                await api.merge_patch(path, asked, field_manager="flux")
 
 
 async def _operate(show: _Show, pipeline: Pipeline) -> None:

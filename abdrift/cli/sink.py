@@ -19,7 +19,7 @@ from abdrift.kubeapi import Credentials, KubeApi
 from abdrift.processes import tell_ready
 from abdrift.signing import Trust
 from abdrift.topics import FLEET_OUTCOMES
-from sinks.gitops.config import GitOpsConfig
+from sinks.gitops.config import FLUX_VERBS, GitOpsConfig
 from sinks.gitops.executor import Executor
 from sinks.gitops.findings import FindingsView
 from sinks.gitops.sink import GitOpsSink, OutcomePublisher
@@ -64,7 +64,7 @@ def gitops(
             hourly_cap=hourly_cap,
             in_flight_cap=in_flight_cap,
             corrected_timeout_seconds=corrected_timeout_seconds,
-            **({"verbs": tuple(verb)} if verb else {}),
+            verbs=tuple(verb) if verb else FLUX_VERBS,
         )
         for member in named.clusters
     ]

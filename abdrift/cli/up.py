@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from abdrift import paths
+from abdrift import paths, policies
 from abdrift.broker import BrokerError
 from abdrift.cli.broker import download_progress
 from abdrift.cli.clusters import ContextOption, LabelsOption, clusters
@@ -17,7 +17,7 @@ from abdrift.cli.facts import follow
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.pipeline import Pipeline, PipelineSpec, running
 from abdrift.cli.service import run_until_stopped
-from abdrift.cli.steering import load_policy, publish_policy
+from abdrift.cli.steering import publish_policy
 from abdrift.cli.view import render
 from abdrift.facts.governance import Policy
 from abdrift.kafka import KafkaSettings
@@ -52,14 +52,13 @@ def up(
 ) -> None:
     """Run everything against one cluster until Ctrl-C: collectors, Kafka, streams and sinks.
 
-    Without --kafka it runs a Kafka of its own. Without --policy it only observes. With one it does what the policy allows, as --acting-kubeconfig.
+    Without --kafka it runs a Kafka of its own. Without --policy it only observes. With one it does what the policy
+    allows, as --acting-kubeconfig.
     """
     errors = Console(stderr=True)
-    wanted = load_policy(policy) if policy else None
+    wanted = _policy(policy)
     if wanted is not None and acting_kubeconfig is None:
-        raise typer.BadParameter(
-            "a policy needs --acting-kubeconfig: observing and acting are apart", param_hint="--policy"
-        )
+        raise typer.BadParameter("a policy needs --acting-kubeconfig, apart from who observes", param_hint="--policy")
     fleet = clusters(None, name or kubeconfig.stem, kubeconfig, context, label)
     member = fleet.clusters[0].model_copy(update={"acting_kubeconfig": acting_kubeconfig})
     fleet = fleet.model_copy(update={"clusters": (member,)})
@@ -78,6 +77,13 @@ def up(
         except (BrokerError, ChildFailed) as error:
             errors.print(f"[red]Error:[/red] {error}\nLogs: {directory}/logs", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from error
+
+
+def _policy(path: Path | None) -> Policy | None:
+    try:
+        return policies.load(path) if path else None
+    except policies.PolicyError as error:
+        raise typer.BadParameter(str(error), param_hint="--policy") from error
 
 
 async def _up(spec: PipelineSpec, policy: Policy | None, *, view: bool) -> None:

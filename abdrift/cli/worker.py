@@ -11,7 +11,8 @@ from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare
 from abdrift.kafka import KafkaSettings
 from abdrift.keyring import Keyring
-from streams.drift import DriftStep
+from abdrift.processes import tell_ready
+from streams.drift.step import DriftStep
 from streams.engine import EngineError, run
 from streams.governor import GovernorStep
 from streams.health import HealthStep
@@ -56,7 +57,7 @@ def worker(
     )
     keyring = Keyring.open(keys or paths.data_dir() / "keys", create=True)
     try:
-        asyncio.run(run([_step(name, keyring) for name in wanted], settings))
+        asyncio.run(run([_step(name, keyring) for name in wanted], settings, on_ready=tell_ready))
     except EngineError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -65,7 +66,7 @@ def worker(
 def _step(name: str, keyring: Keyring) -> Step[Any]:
     match name:
         case "drift":
-            return DriftStep(trust=keyring.trust_operators)
+            return DriftStep(verify=keyring.trust_operators.verify)
         case "health":
             return HealthStep()
         case "reduce":

@@ -4,6 +4,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from abdrift.facts.commands import Verb
 
+FLUX_VERBS = (Verb.RECONCILE, Verb.RECONCILE_WITH_SOURCE, Verb.FORCE, Verb.RESET, Verb.SUSPEND, Verb.RESUME)
+
 
 class GitOpsConfig(BaseModel):
     """One cluster's sink."""
@@ -11,10 +13,7 @@ class GitOpsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cluster: str = Field(min_length=1, description="The cluster's name in the fleet.")
-    verbs: tuple[Verb, ...] = Field(
-        default=(Verb.RECONCILE, Verb.RECONCILE_WITH_SOURCE, Verb.FORCE, Verb.RESET, Verb.SUSPEND, Verb.RESUME),
-        description="What this site lets be done at all.",
-    )
+    verbs: tuple[Verb, ...] = Field(default=FLUX_VERBS, description="What this site lets be done at all.")
     hourly_cap: int = Field(default=60, ge=0, description="Commands carried out in any 60 minutes, at most.")
     in_flight_cap: int = Field(default=4, ge=1, description="Commands carried out at the same time, at most.")
     max_ttl_seconds: float = Field(default=86_400, gt=0, description="A command that lives longer is refused.")

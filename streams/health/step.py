@@ -8,7 +8,7 @@ import msgspec
 from abdrift.facts.health import HealthReason, HealthScope
 from abdrift.signals import events, objects
 from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, Op, SyncDetail, decode_detail
-from abdrift.topics import EVENTS, FLEET_HEALTH, OBJECTS
+from abdrift.topics import EVENTS, FLEET_HEALTH, OBJECTS, Topic
 from streams.health import hysteresis, rollup
 from streams.health.assess import ASSESSORS, UNKNOWN, reason, worst
 from streams.health.cells import (
@@ -39,8 +39,8 @@ class HealthStep:
     """Health of workloads, namespaces, GitOps objects, nodes and clusters."""
 
     name = "health"
-    reads = (OBJECTS, EVENTS)
-    writes = (FLEET_HEALTH,)
+    reads: tuple[Topic, ...] = (OBJECTS, EVENTS)
+    writes: tuple[Topic, ...] = (FLEET_HEALTH,)
     cell_type: Any = Cell
 
     def process(self, cells: Mapping[str, Cell], batch: Batch) -> Result[Cell]:
