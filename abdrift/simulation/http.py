@@ -55,7 +55,7 @@ class Frontend:
         self.requests += 1
         try:
             await _pass_switches(cluster.switches)
-            return await _answer(cluster, request, "/" + rest)
+            return await _answer(cluster, request, "/" + rest.rstrip("/"))
         except ApiError as error:
             wait = cluster.switches.retry_after_seconds
             headers = {"Retry-After": str(wait)} if wait and error.code in (429, 503) else None

@@ -59,7 +59,9 @@ class Schedule:
                 await asyncio.sleep(0)
                 continue
             try:
-                await asyncio.wait_for(self._wake.wait(), wait_seconds)
+                # Not wait_for: Python 3.11's can swallow a cancellation that meets the wake-up.
+                async with asyncio.timeout(wait_seconds):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -109,7 +109,8 @@ def _opening(store: Store, selection: Selection, options: WatchOptions, version:
 async def _wait(waker: asyncio.Event, switches: Switches, seconds: float) -> None:
     switches.wakers.add(waker)
     try:
-        await asyncio.wait_for(waker.wait(), max(0.0, seconds))
+        async with asyncio.timeout(max(0.0, seconds)):
+            await waker.wait()
     except TimeoutError:
         return
     finally:

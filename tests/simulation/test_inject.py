@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -19,9 +20,9 @@ def ask(fleet: SimulatedFleet) -> None:
             cluster.api.patch(Target(cluster.kind(kind), FLUX, name), MERGE, body, Options("flux"))
 
 
-async def until(done: object, limit_seconds: float = 5) -> None:
+async def until(done: Callable[[], object], limit_seconds: float = 20) -> None:
     async with asyncio.timeout(limit_seconds):
-        while not done():  # type: ignore[operator]
+        while not done():  # noqa: ASYNC110  the simulator has no event for "what a test waits for"
             await asyncio.sleep(0.01)
 
 
