@@ -95,11 +95,15 @@ def condition(obj: Object | None, condition_type: str) -> Object | None:
 
 
 def is_ready(obj: Object | None) -> bool:
-    """Whether a Flux object says Ready of its present generation."""
+    """Whether a Flux object says Ready of its present generation.
+
+    Flux writes conditions first and the rest of the status in a second patch, milliseconds later: a Ready alone may
+    stand beside no `lastAppliedRevision` or an old one. So this asks for the status' own generation too.
+    """
     ready = condition(obj, "Ready")
-    if obj is None or ready is None:
+    if obj is None or ready is None or ready["status"] != "True":
         return False
-    return bool(ready["status"] == "True" and ready.get("observedGeneration") == obj["metadata"]["generation"])
+    return bool(obj["status"].get("observedGeneration") == obj["metadata"]["generation"])
 
 
 async def wait_ready(api: KubeApi, ref: Ref, within_seconds: float = 60) -> Object:
