@@ -14,6 +14,9 @@ VERSION: Object = {
     "gitVersion": "v1.34.4-sim",
     "gitCommit": "0000000000000000000000000000000000000000",
     "gitTreeState": "clean",
+    "buildDate": "2026-01-01T00:00:00Z",
+    "goVersion": "go1.24.0",
+    "compiler": "gc",
     "platform": "linux/amd64",
 }
 

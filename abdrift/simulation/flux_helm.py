@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from abdrift.simulation import helm_objects, helm_release
 from abdrift.simulation.apiserver import Options, Target
@@ -18,6 +17,7 @@ from abdrift.simulation.runtime import (
     REQUESTED_AT,
     RESET_AT,
     Reconciler,
+    Runtime,
     drop_conditions,
     set_condition,
 )
@@ -53,7 +53,7 @@ class HelmReleaseReconciler(Reconciler):
     kind_name = "HelmRelease"
     manager = "helm-controller"
 
-    def __init__(self, runtime: Any) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime)
         self._releases: dict[tuple[Key, int], Release] = {}
 

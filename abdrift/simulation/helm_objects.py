@@ -51,7 +51,7 @@ def _target(api: ApiServer, obj: Object) -> Target:
 
 
 def _desired(target: Target, live: Object, obj: Object) -> Object:
-    """Give the live object with what the manifest says; keyed lists lose members that the manifest does not have."""
+    """Give the live object with what the manifest says; what only others added stays."""
     return managed_fields.apply(target.kind, live, obj, Author(MANAGER, "Apply"), force=True)
 
 

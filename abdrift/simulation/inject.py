@@ -19,7 +19,7 @@ from abdrift.simulation.runtime import REQUESTED_AT
 from abdrift.simulation.spec import APPS, FLUX, SITE_REPOSITORY
 from abdrift.simulation.storage import Change
 
-_STORM_BATCH = 200
+_STORM_BATCH = 50
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 _VOLATILE = ("deployment.kubernetes.io/revision",)
 

@@ -157,6 +157,9 @@ def _expect(kind: FaultKind, target: ObjectRef) -> Expect:
         return Expect(finding, (_SOURCE, _kustomization(EXTRAS)), _BEHIND, corrected=True)
     if kind is FaultKind.BAD_COMMIT:
         return Expect(finding, allowed=_BEHIND)
+    if kind is FaultKind.RECONCILE_DISABLED:
+        # The annotation that disables it is an addition as well.
+        return Expect(finding, allowed=(("changed", target),))
     if kind is FaultKind.RECREATED:
         # The new object also lacks Flux's labels and holds other data, until it is applied again.
         return Expect(finding, allowed=(("changed", target),), corrected=True)

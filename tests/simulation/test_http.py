@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ async def fetch(session: aiohttp.ClientSession, url: str, headers: dict[str, str
         return response.status, await response.json(content_type=None)
 
 
-async def lines(session: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> AsyncIterator[Any]:
+async def lines(session: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> AsyncGenerator[Any]:
     async with session.get(url, headers=headers) as response:
         assert response.status == 200
         async for line in response.content:
@@ -299,7 +299,7 @@ async def official(served: SimulatedFleet, tmp_path: Path) -> AsyncIterator[Any]
 
 
 async def test_the_official_client_lists_and_pages(official: Any) -> None:
-    core = client.CoreV1Api(official)
+    core: Any = client.CoreV1Api(official)
     first = await core.list_config_map_for_all_namespaces(limit=2)
     rest = await core.list_config_map_for_all_namespaces(_continue=first.metadata._continue)
     assert len(first.items) == 2
@@ -308,7 +308,7 @@ async def test_the_official_client_lists_and_pages(official: Any) -> None:
 
 
 async def test_the_official_client_watches_patches_and_scales(official: Any) -> None:
-    apps = client.AppsV1Api(official)
+    apps: Any = client.AppsV1Api(official)
     listed = await apps.list_namespaced_deployment("radio")
     await apps.patch_namespaced_deployment_scale("app-01", "radio", {"spec": {"replicas": 4}})
     async with watch.Watch() as watching:
@@ -322,7 +322,7 @@ async def test_the_official_client_watches_patches_and_scales(official: Any) -> 
 async def test_the_official_client_reads_refusals(official: Any) -> None:
     with pytest.raises(client.ApiException) as refused:
         await client.CoreV1Api(official).read_namespaced_config_map("gone", "shop")
-    assert (refused.value.status, json.loads(refused.value.body)["reason"]) == (404, "NotFound")
+    assert (refused.value.status, json.loads(refused.value.body or "")["reason"]) == (404, "NotFound")
 
 
 async def test_git_ls_remote(served: SimulatedFleet) -> None:
