@@ -1,7 +1,8 @@
 """What a policy would have done with the facts that were recorded, by the same step that governs.
 
 Recorded policies, words and outcomes are left out: they belong to what was really commanded. Each command that would
-have been issued is taken for corrected a second later, so that budgets are given back as they would be on a good day.
+have been issued is taken for corrected a second later: budgets are given back as they would be on a good day, and what
+was recorded of its findings afterwards, which nobody then had corrected, is passed over.
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ from abdrift.facts.base import rfc3339
 from abdrift.facts.commands import Command, Decision, OutcomeResult
 from abdrift.facts.governance import Policy
 from abdrift.signing import Signer, Trust
-from abdrift.topics import APPROVAL, COMMAND, DECISION, FLEET_REDUCED, OUTCOME, POLICY, FactType
+from abdrift.topics import APPROVAL, COMMAND, DECISION, FINDING, FLEET_REDUCED, OUTCOME, POLICY, FactType
 from streams.governor.step import GovernorStep
 from streams.step import Batch, Input, Outgoing, stable_id
 
@@ -57,7 +58,8 @@ class _Replay:
             Signer(Ed25519PrivateKey.generate()), Trust({self._signer.key_id: operator.public_key()}), policy.name
         )
         self._cells: dict[str, GovernorCell] = {}
-        self._answers: list[tuple[int, CloudEvent]] = []
+        self._answers: list[tuple[int, CloudEvent, tuple[str, ...]]] = []
+        self._corrected: set[str] = set()
         self._offset = 0
         self._policy = policy
         self.found = Backtest(since_ms)
@@ -65,19 +67,24 @@ class _Replay:
     def begin(self, now_ms: int) -> None:
         """Put the policy in force."""
         data = self._policy.model_dump(mode="json", exclude_none=True, exclude={"signature"})
-        self._process(now_ms, None, _event(POLICY, self._policy.name, self._signer.sign(data), now_ms))
+        event = _event(POLICY, self._policy.name, self._signer.sign(data), now_ms)
+        self._process(now_ms, Input(FLEET_REDUCED.name, 0, 0, now_ms, event=event))
 
     def take(self, record: Input) -> None:
         """Replay a record, and before it the answers that were due."""
         while self._answers and self._answers[0][0] <= record.append_ms:
-            due_ms, answer = self._answers.pop(0)
-            self._process(due_ms, None, answer)
-        self._process(record.append_ms, record, record.event)
+            due_ms, answer, finding_ids = self._answers.pop(0)
+            self._process(due_ms, Input(FLEET_REDUCED.name, 0, 0, due_ms, event=answer))
+            self._corrected.update(finding_ids)
+            for finding_id in finding_ids:
+                self._process(due_ms, Input(FLEET_REDUCED.name, 0, 0, due_ms, finding_id, tombstone=True))
+        told = record.event
+        if told is None or told.type != FINDING.name or told.subject not in self._corrected:
+            self._process(record.append_ms, record)
 
-    def _process(self, now_ms: int, record: Input | None, event: CloudEvent | None) -> None:
+    def _process(self, now_ms: int, record: Input) -> None:
         self._offset += 1
-        base = record or Input(FLEET_REDUCED.name, 0, 0, now_ms)
-        told = replace(base, offset=self._offset, append_ms=now_ms, event=event)
+        told = replace(record, offset=self._offset)
         result = self._step.process(self._cells, Batch(0, 1, [told]))
         for key, cell in result.cells.items():
             if cell is None:
@@ -91,7 +98,7 @@ class _Replay:
         assert fact.event is not None, "the governor writes no tombstones"
         data = fact.event.data
         if fact.event.type == COMMAND.name:
-            self._answers.append((now_ms + ANSWER_MS, _corrected(data, now_ms)))
+            self._answers.append((now_ms + ANSWER_MS, _corrected(data, now_ms), tuple(data["finding_ids"])))
         if now_ms < self.found.since_ms:
             return
         if fact.event.type == COMMAND.name:

@@ -93,6 +93,8 @@ def take_verdict(work: Work, verdict: OwnerVerdict) -> None:
     owner = work.get(key, OwnerCell) or OwnerCell(key, verdict.cluster.name, ObjectNote.of(verdict.owner))
     if owner.verdict and owner.verdict.verdict_id == verdict.verdict_id and verdict.revision <= owner.verdict.revision:
         return
+    if owner.verdict and owner.verdict.verdict_id != verdict.verdict_id:
+        work.drop(verdict_key(owner.verdict.verdict_id))
     note = VerdictNote(
         verdict_id=verdict.verdict_id,
         revision=verdict.revision,
@@ -119,8 +121,9 @@ def take_tombstone(work: Work, key: str) -> None:
             _leave(work, finding)
         work.drop(finding_key(key))
     elif verdict := work.get(verdict_key(key), VerdictCell):
-        if owner := work.get(verdict.owner_key, OwnerCell):
-            work.put(owner.key, replace(owner, verdict=None))
+        owner = work.get(verdict.owner_key, OwnerCell)
+        assert owner is not None, "an owner with a verdict is kept"
+        work.put(owner.key, replace(owner, verdict=None))
         work.drop(verdict_key(key))
     elif work.get(cluster_key(key), ClusterCell):
         _forget_cluster(work, key)

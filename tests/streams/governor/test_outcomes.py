@@ -200,6 +200,14 @@ def test_a_fight_is_stopped_after_two_rounds_and_both_are_named() -> None:
     assert len(world.commands) == 3
 
 
+def test_a_fight_over_a_whole_object_is_over_any_of_its_fields() -> None:
+    world = acting(**FAST)
+    round_of_fight(world, 0, kind="deleted", fields=[])
+    round_of_fight(world, 1, fields=[{"path": "/spec", "op": "replace"}])
+    world.tell(world.finding("r2", **FOUGHT))
+    assert world.last == "refused: fight"
+
+
 def test_a_release_ends_a_fight_that_outlasted_its_findings() -> None:
     world = acting(**FAST)
     for number in range(2):
