@@ -77,7 +77,8 @@ class View:
         self._unseen: set[Key] = set()
 
     def list_begins(self) -> None:
-        """Expect all that was shown before."""
+        """Expect all that was shown before, and be sure of none of it until the list ends."""
+        self.complete = False
         self._unseen = set(self.keys)
 
     async def listed(self, obj: Object) -> None:

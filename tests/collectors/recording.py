@@ -67,7 +67,7 @@ class RecordingTopic:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(  # noqa: PLR0917  the protocol's
+    async def __call__(
         self,
         topic: str,
         partition: int,

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from abdrift.partitions import partition_of
+from abdrift.signals.events import EventRow
+from abdrift.signals.objects import ObjectRow
+from collectors.framing import Framer, FramerSettings, UnsendableError
+from tests.collectors.recording import RecordingTopic
+
+NEVER_MS = 60_000
+QUICK = {"retry_initial_seconds": 0.001, "retry_max_seconds": 0.002}
+
+
+def row(number: int = 0, cluster: str = "edge-1", size_bytes: int = 0) -> ObjectRow:
+    noise = random.Random(number).randbytes(size_bytes)
+    return ObjectRow(cluster=cluster, op="modified", name=f"o{number}", observed_ms=1_000 + number, object=noise)
+
+
+def event(cluster: str = "edge-1") -> EventRow:
+    texts = dict.fromkeys(
+        ("namespace", "type", "reason", "component", "object_group", "object_kind", "object_name", "object_uid", "uid"),
+        "x",
+    )
+    return EventRow(cluster=cluster, count=1, first_ms=1, last_ms=1, observed_ms=1, **texts)
+
+
+def framer(topic: RecordingTopic, **settings: Any) -> Framer:
+    given = FramerSettings(**{"max_age_ms": NEVER_MS, "linger_ms": 0, **QUICK, **settings})
+    return Framer("kubernetes/edge-1", 7, topic, given, rng=random.Random(1))
+
+
+def names(topic: RecordingTopic) -> list[str]:
+    return [each.name for each in topic.rows if isinstance(each, ObjectRow)]
+
+
+async def until_sent(topic: RecordingTopic, frames: int) -> None:
+    async with asyncio.timeout(5):
+        while len(topic.frames) < frames:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_frame_closes_by_rows() -> None:
+    topic = RecordingTopic()
+    async with framer(topic, max_rows=3) as out:
+        for number in range(6):
+            await out.put(row(number))
+        await until_sent(topic, 2)
+        assert [frame.rows for _, _, frame in topic.frames] == [3, 3]
+    assert names(topic) == [f"o{number}" for number in range(6)]
+
+
+async def test_a_frame_closes_by_bytes() -> None:
+    topic = RecordingTopic()
+    async with framer(topic, max_raw_bytes=10_000) as out:
+        for number in range(4):
+            await out.put(row(number, size_bytes=5_000))
+        await until_sent(topic, 2)
+        assert [frame.rows for _, _, frame in topic.frames] == [2, 2]
+
+
+async def test_a_frame_closes_by_age() -> None:
+    topic = RecordingTopic()
+    async with framer(topic, max_age_ms=20) as out:
+        await out.put(row(1))
+        await out.put(row(2))
+        await until_sent(topic, 1)
+        assert names(topic) == ["o1", "o2"]
+
+
+async def test_an_urgent_row_takes_those_before_it_along() -> None:
+    topic = RecordingTopic()
+    async with framer(topic) as out:
+        await out.put(row(1))
+        await out.put(row(2), urgent=True)
+        await until_sent(topic, 1)
+        assert names(topic) == ["o1", "o2"]
+
+
+async def test_a_storm_fills_frames_while_one_is_under_way() -> None:
+    topic = RecordingTopic()
+    async with framer(topic) as out:
+        topic.gate.clear()
+        await out.put(row(0), urgent=True)
+        await asyncio.sleep(0.01)
+        for number in range(1, 500):
+            await out.put(row(number), urgent=True)
+        topic.gate.set()
+        await until_sent(topic, 2)
+    assert [frame.rows for _, _, frame in topic.frames] == [1, 499]
+
+
+async def test_a_frame_too_large_is_split_in_order() -> None:
+    topic = RecordingTopic()
+    async with framer(topic, max_value_bytes=8_000) as out:
+        for number in range(9):
+            await out.put(row(number, size_bytes=2_000))
+        await out.flush()
+    assert names(topic) == [f"o{number}" for number in range(9)]
+    assert max(frame.rows for _, _, frame in topic.frames) <= 4
+    assert [frame.parts[0].sequence for _, _, frame in topic.frames] == list(range(len(topic.frames)))
+
+
+async def test_lanes_are_counted_apart_and_go_to_their_clusters_partition() -> None:
+    topic = RecordingTopic()
+    async with framer(topic, partitions=64) as out:
+        for put in (row(1, "edge-1"), row(2, "edge-2"), event("edge-1"), row(3, "edge-1")):
+            await out.put(put)
+            await out.flush()
+    sent = [(name, partition, frame.parts[0]) for name, partition, frame in topic.frames]
+    first, second = partition_of("edge-1", 64), partition_of("edge-2", 64)
+    assert first != second
+    assert [(name.split(".")[2], partition, part.sequence) for name, partition, part in sent] == [
+        ("objects", first, 0),
+        ("objects", second, 0),
+        ("events", first, 0),
+        ("objects", first, 1),
+    ]
+    assert {(part.source, part.epoch) for _, _, part in sent} == {("kubernetes/edge-1", 7)}
+
+
+async def test_a_broadcast_reaches_every_partition() -> None:
+    topic = RecordingTopic()
+    async with framer(topic, partitions=4) as out:
+        await out.broadcast(row(1, cluster=""))
+    assert sorted(partition for _, partition, _ in topic.frames) == [0, 1, 2, 3]
+
+
+async def test_what_fails_is_sent_again_in_order_and_under_the_same_sequence() -> None:
+    topic = RecordingTopic([ConnectionError("away"), TimeoutError()])
+    async with framer(topic, max_rows=1) as out:
+        for number in range(3):
+            await out.put(row(number))
+    assert names(topic) == ["o0", "o1", "o2"]
+    assert [frame.parts[0].sequence for _, _, frame in topic.frames] == [0, 1, 2]
+    assert not out.dropped
+
+
+async def test_what_kafka_refuses_for_good_is_counted_and_leaves_a_hole_in_the_sequence() -> None:
+    topic = RecordingTopic([UnsendableError("too large")])
+    async with framer(topic, max_rows=2) as out:
+        for number in range(4):
+            await out.put(row(number))
+    assert names(topic) == ["o2", "o3"]
+    assert [frame.parts[0].sequence for _, _, frame in topic.frames] == [1]
+    assert out.dropped == {"refused": 2}
+
+
+@pytest.mark.parametrize(
+    "bound", [pytest.param({"buffer_rows": 3}, id="rows"), pytest.param({"buffer_bytes": 1_500}, id="bytes")]
+)
+async def test_a_full_buffer_holds_the_source_back(bound: dict[str, int]) -> None:
+    topic = RecordingTopic()
+    topic.gate.clear()
+    async with framer(topic, max_rows=1, **bound) as out:
+        for number in range(3):
+            await out.put(row(number))
+        held = asyncio.create_task(out.put(row(3)))
+        await asyncio.sleep(0.02)
+        assert not held.done()
+        topic.gate.set()
+        await asyncio.wait_for(held, 5)
+    assert names(topic) == ["o0", "o1", "o2", "o3"]
+    assert not out.dropped
+
+
+async def test_a_row_larger_than_the_buffer_passes_alone() -> None:
+    topic = RecordingTopic()
+    async with framer(topic, buffer_bytes=1_000) as out:
+        await asyncio.wait_for(out.put(row(1, size_bytes=5_000)), 5)
+    assert names(topic) == ["o1"]
+
+
+async def test_stopping_sends_what_waits() -> None:
+    topic = RecordingTopic()
+    out = framer(topic)
+    await out.put(row(1))
+    await out.stop()
+    assert names(topic) == ["o1"]
+    with pytest.raises(RuntimeError, match="stopped"):
+        await out.put(row(2))
+
+
+async def test_what_cannot_be_sent_before_the_end_is_counted() -> None:
+    topic = RecordingTopic()
+    topic.gate.clear()
+    out = framer(topic, max_rows=2)
+    for number in range(5):
+        await out.put(row(number))
+    await out.stop(timeout_seconds=0.02)
+    assert out.dropped == {"stopped": 5}
+
+
+async def test_a_hundred_sources_share_one_sender() -> None:
+    topic = RecordingTopic()
+    out = [Framer(f"kubernetes/c{i}", 1, topic, FramerSettings(linger_ms=1), rng=random.Random(i)) for i in range(100)]
+    await asyncio.gather(*(each.put(row(n, f"c{i}"), urgent=True) for i, each in enumerate(out) for n in range(20)))
+    await asyncio.gather(*(each.stop() for each in out))
+    assert len(topic.rows) == 2_000
+    assert {frame.parts[0].source for _, _, frame in topic.frames} == {each.source for each in out}
