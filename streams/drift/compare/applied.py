@@ -27,6 +27,10 @@ _SERVER_SET: Final = frozenset({"apiVersion", "kind", "status"})
 """What a server adds to an object embedded in another, such as a StatefulSet's volume claim template."""
 
 
+_SAID_EMPTY: Final = frozenset({("io.k8s.api.rbac.v1.ClusterRole", "rules"), ("io.k8s.api.rbac.v1.Role", "rules")})
+"""Lists that both engines pass on when they are empty: an empty role takes every right away."""
+
+
 class Owned:
     """The applying manager's field set at one place of the documents, and everyone else's."""
 
@@ -219,7 +223,7 @@ def _unsaid(t: Type, key: str, wanted: Any) -> bool:
     """Whether a manifest says nothing by a value: Go leaves it out, unless it is a struct held by value."""
     if wanted is None:
         return True
-    if wanted or (isinstance(wanted, dict) and t.child(key).fields):
+    if wanted or (isinstance(wanted, dict) and t.child(key).fields) or (t.name, key) in _SAID_EMPTY:
         return False
     return vanishes(t, key, wanted)
 

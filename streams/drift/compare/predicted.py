@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from streams.drift.compare import managed_fields
 from streams.drift.compare.changes import Change, escape
-from streams.drift.compare.defaults import vanishes
 from streams.drift.compare.values import equal
 
 if TYPE_CHECKING:
@@ -45,10 +44,10 @@ def _map(t: Type, live: Mapping[str, Any], predicted: Mapping[str, Any], path: s
     for key in {**live, **predicted}:
         here = f"{path}/{escape(key)}"
         if key not in predicted:
-            if not vanishes(t, key, live[key]):
+            if live[key] is not None:
                 yield Change(here, None, live[key], "add")
         elif key not in live:
-            if not vanishes(t, key, predicted[key]):
+            if predicted[key] is not None:
                 yield Change(here, predicted[key], None, "remove")
         else:
             yield from differences(t.child(key), live[key], predicted[key], here)
@@ -60,8 +59,8 @@ def whole(t: Type, live: Mapping[str, Any], predicted: Mapping[str, Any], policy
     for field in policy.metadata:
         had, will = _part(live, field), _part(predicted, field)
         if had is not None or will is not None:
-            one = {} if had is None else {field: had}
-            other = {} if will is None else {field: will}
+            one = {field: had} if had else {}
+            other = {field: will} if will else {}
             for change in differences(meta, one, other, "/metadata"):
                 if policy.added_metadata or change.op != "add":
                     yield change

@@ -12,10 +12,6 @@ GONE = object()
 FLUX = "kustomize-controller"
 
 
-def edited(document: dict[str, Any], **_: Any) -> dict[str, Any]:
-    return deepcopy(document)
-
-
 def put(document: dict[str, Any], edits: dict[str, Any]) -> dict[str, Any]:
     """A copy with the values at JSON pointers set, or taken out where the value is GONE."""
     document = deepcopy(document)
@@ -324,7 +320,7 @@ def cases() -> list[dict[str, Any]]:
             found.append({"id": f"{category}/{name}", "live": shared(base, live), "desired": desired, "options": {"manager": FLUX}})
             if category != "given-up":
                 found.append({"id": f"{category}/{name}/unowned", "live": live, "desired": desired})
-    return found + _others() + _ignored()
+    return found + _others() + _ignored() + predicted()
 
 
 def _others() -> list[dict[str, Any]]:
@@ -360,3 +356,33 @@ def _ignored() -> list[dict[str, Any]]:
         {"id": f"ignore/{name}", "live": shared(DEPLOYMENT, live), "desired": desired, "options": {"manager": FLUX, "ignore": rules}}
         for name, (live, desired, rules) in rows.items()
     ]
+
+
+def predicted() -> list[dict[str, Any]]:
+    """Cases with a dry run's answer, made up as an API server would have answered."""
+    stamped = {"/metadata/resourceVersion": "43", "/metadata/generation": 4, "/metadata/uid": "u"}
+    live = put(DEPLOYMENT, SERVER_FILLED)
+    rows: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "same": (live, live),
+        "stamps": (live, put(live, stamped)),
+        "status": (live, put(live, {"/status": {"replicas": 3}})),
+        "image": (live, put(live, {C0 + "/image": "x"})),
+        "label-taken": (live, put(live, {"/metadata/labels": GONE})),
+        "one-label-taken": (put(live, {"/metadata/labels/team": "x"}), live),
+        "label-set": (live, put(live, {"/metadata/labels/team": "x"})),
+        "env-appended": (live, put(live, {C0 + "/env/2": {"name": "X", "value": "9"}})),
+        "env-first-taken": (live, put(live, {C0 + "/env/0": GONE})),
+        "env-all-taken": (live, put(live, {C0 + "/env": GONE})),
+        "finalizer": (live, put(live, {"/metadata/finalizers": ["a/b"]})),
+        "secret": (SECRET, put(SECRET, {"/data/a": "eg=="})),
+        "widget-empty": (WIDGET, put(WIDGET, {"/spec/more": {}})),
+        "widget-type": (WIDGET, put(WIDGET, {"/spec/size": "3"})),
+        "resources-empty": (live, put(live, {POD + "/containers/1/resources": {}})),
+    }
+    found = []
+    for name, (one, other) in rows.items():
+        for manager in (FLUX, "helm-controller", "argocd-controller"):
+            answer = owned(other, entry(manager, other))
+            case = {"id": f"predicted/{name}/{manager}", "live": shared(one, one), "desired": one}
+            found.append({**case, "predicted_live": answer, "options": {"manager": manager}})
+    return found
