@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,6 +121,7 @@ async def _demo(
     show = _Show(phase="starting Kafka and the simulated fleet")
     async with SimulatedFleet(spec) as fleet:
         members = _members(fleet, directory)
+        people = [c.write_kubeconfig(directory / "kubeconfigs" / f"{c.name}-alice", "alice") for c in fleet.clusters]
         with download_progress(errors) as progress:
             wanted = PipelineSpec(
                 fleet=members,
@@ -135,7 +136,7 @@ async def _demo(
                 injector = FaultInjector(fleet)
                 await publish_policy(pipeline.kafka, pipeline.keyring, POLICY)
                 show.phase = "learning what Git last applied"
-                await _settle_baselines(members, show)
+                await _settle_baselines(people, show)
                 show.phase = f"making faults for {seconds:g} s"
                 operator = asyncio.create_task(_operate(show, pipeline))
                 faults = plan(seed, spec, seconds)
@@ -232,33 +233,35 @@ def _between(times: Mapping[str, Any], first: str, second: str) -> float | None:
     return float(ended - began) if began is not None and ended is not None else None
 
 
-async def _settle_baselines(members: Fleet, show: _Show) -> None:
+async def _settle_baselines(people: list[Path], show: _Show) -> None:
     """Have every owner reconciled once, as its interval would in time.
 
     Only a reconcile that was seen proves a baseline.
     """
     deadline = time.monotonic() + _BASELINE_SECONDS
-    clusters = len(members.clusters)
-    while len(show.seen.clusters) < clusters and time.monotonic() < deadline:
-        await asyncio.sleep(0.2)
-    await _reconcile_everything(members, "baseline")
-    while time.monotonic() < deadline:
-        verdicts = show.seen.verdicts.values()
-        if len(verdicts) >= clusters and all(verdict == "in-sync" for verdict in verdicts):
-            return
+    clusters = len(people)
+    await _until(lambda: len(show.seen.clusters) >= clusters, deadline)
+    await _reconcile_everything(people, "baseline")
+    verdicts = show.seen.verdicts
+    await _until(lambda: len(verdicts) >= clusters and set(verdicts.values()) == {"in-sync"}, deadline)
+
+
+async def _until(true: Callable[[], bool], deadline: float) -> None:
+    """Look now and then until something holds or the time (monotonic seconds) has come."""
+    while not true() and time.monotonic() < deadline:  # noqa: ASYNC110  what is waited for comes from Kafka
         await asyncio.sleep(0.2)
 
 
-async def _reconcile_everything(members: Fleet, request: str) -> None:
+async def _reconcile_everything(people: list[Path], request: str) -> None:
     """Ask Flux for every owner, as `flux reconcile` does; the simulated clusters know no more than real ones."""
     async with asyncio.TaskGroup() as tasks:
-        for member in members.clusters:
-            tasks.create_task(_reconcile_owners(member, request))
+        for person in people:
+            tasks.create_task(_reconcile_owners(person, request))
 
 
-async def _reconcile_owners(member: Member, request: str) -> None:
+async def _reconcile_owners(person: Path, request: str) -> None:
     asked = {"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": request}}}
-    async with KubeApi(Credentials.load(member.acting), user_agent="flux") as api:
+    async with KubeApi(Credentials.load(person), user_agent="flux") as api:
         for resource in _OWNERS:
             for owner in (await api.get(resource.path()))["items"]:
                 metadata = owner["metadata"]

@@ -48,7 +48,8 @@ def git(
 
 
 async def _run(config: GitConfig, kafka: KafkaSettings) -> None:
-    framing = FramerSettings(partitions=await partition_count(kafka, OBJECTS.name))
+    partitions = await partition_count(kafka, OBJECTS.name)
+    framing = FramerSettings(partitions=partitions)
     async with producer(kafka, linger_ms=0) as client, consumer(kafka) as reader:
         tell_ready()
-        await run_git(config, sender(client), inventories(reader), settings=framing)
+        await run_git(config, sender(client), inventories(reader, partitions), settings=framing)

@@ -30,6 +30,8 @@ def prepare(log_level: str, metrics: str | None) -> None:
     if level is None:
         raise typer.BadParameter(f"no level {log_level!r}", param_hint="--log-level")
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("aiokafka", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
     if metrics:
         host, _, port = metrics.rpartition(":")
         if not port.isdigit():

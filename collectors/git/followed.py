@@ -15,16 +15,16 @@ log = logging.getLogger(__name__)
 
 
 async def inventories(
-    consumer: AIOKafkaConsumer, source: str = "git"
+    consumer: AIOKafkaConsumer, partitions: int, source: str = "git"
 ) -> AsyncIterator[tuple[str, ClusterInventory | None]]:
     """Yield cluster and inventory for each record of the compacted topic, from its beginning and for good.
 
-    The consumer is started and belongs to no group; it is assigned to all partitions here. A record that is no
+    The consumer is started and belongs to no group; it is assigned to the topic's `partitions` here. A record that is no
     inventory is counted and left out.
     """
-    partitions = await _partitions(consumer)
-    consumer.assign(partitions)
-    await consumer.seek_to_beginning(*partitions)
+    assigned = [TopicPartition(FLEET_INVENTORY.name, number) for number in range(partitions)]
+    consumer.assign(assigned)
+    await consumer.seek_to_beginning(*assigned)
     async for record in consumer:
         cluster = (record.key or b"").decode(errors="replace")
         if record.value is None:
@@ -37,15 +37,3 @@ async def inventories(
         except ValidationError as error:
             telemetry.DROPPED.labels(source, "bad-inventory").inc()
             log.warning("git: %s/%d@%d is no inventory: %s", record.topic, record.partition, record.offset, error)
-
-
-async def _partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-    """Raise LookupError where the topic is missing."""
-    found = consumer.partitions_for_topic(FLEET_INVENTORY.name)
-    if found is None:
-        # Asks for this one topic's metadata.
-        await consumer.topics()
-        found = consumer.partitions_for_topic(FLEET_INVENTORY.name)
-    if not found:
-        raise LookupError(f"no topic {FLEET_INVENTORY.name}: create it with `abdrift topics create`")
-    return [TopicPartition(FLEET_INVENTORY.name, number) for number in sorted(found)]
