@@ -16,7 +16,7 @@ resourceVersion is lower and Flux wrote it, belongs to the reconcile that has en
 
 import msgspec
 
-from streams.drift import activity, documents
+from streams.drift import documents
 from streams.drift.cells import ObjectCell, OwnerCell
 from streams.drift.work import Work
 
@@ -67,7 +67,7 @@ def adopt_late(work: Work, cluster: str, oid: str) -> None:
     """Take an object as proven where its row belongs to a reconcile that has already been told to have ended."""
     cell = work.object(cluster, oid)
     owner = work.owner(cluster, cell.owner) if cell and cell.owner else None
-    if cell is None or owner is None or activity.is_busy(owner, work.now_ms) or cell.writer != "flux":
+    if cell is None or owner is None or cell.writer != "flux":
         return
     if 0 <= cell.version < owner.settled_version and cell.written_row > owner.settled_row:
         work.put_object(cluster, proven(cell))

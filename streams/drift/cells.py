@@ -237,6 +237,8 @@ class ObjectCell(Cell, frozen=True, kw_only=True, tag="object"):
     """None before it was ever seen."""
     seen_ms: int = 0
     """When the collector last saw it."""
+    epoch: tuple[str, int] = ("", 0)
+    """Source and epoch of the agent that did."""
     version: int = -1
     """resourceVersion, where it is a number."""
     written_row: int = 0

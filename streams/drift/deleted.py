@@ -61,18 +61,18 @@ def judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
     return "missing"
 
 
-def judge_recreated(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> bool:
-    """Judge an object that is there; return whether it is another one than was proven, made by someone else."""
+def judge_recreated(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
+    """Judge an object that is there; return its state where it is another than was proven, made by someone else."""
     back(work, cluster, cell.ref.id)
     if not cell.proven or cell.baseline_uid in ("", cell.ref.uid) or cell.writer == "flux":
         work.close(cluster, DriftKind.DELETED, cell.ref.id, "corrected")
-        return False
+        return ""
     if activity.is_busy(owner, work.now_ms):
-        return False
+        return "settling"
     work.report(
         _draft(work, cluster, cell, owner, f"{references.spoken(cell.ref)} was deleted and made anew, not by Flux")
     )
-    return True
+    return "drifted"
 
 
 def _draft(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell, message: str) -> Draft:

@@ -45,7 +45,7 @@ def _state(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
         return "unknown"
     if not cell.present:
         return deleted.judge(work, cluster, cell, owner)
-    if deleted.judge_recreated(work, cluster, cell, owner):
+    if another := deleted.judge_recreated(work, cluster, cell, owner):
         work.close(cluster, DriftKind.CHANGED, cell.ref.id, "superseded")
-        return "drifted"
+        return another
     return changed.judge(work, cluster, cell, owner)

@@ -60,6 +60,7 @@ def _absorb_any(work: Work, row: ObjectRow, ref: Ref, document: Mapping[str, Any
         ref=ref,
         present=True,
         seen_ms=row.observed_ms,
+        epoch=work.epoch,
         version=int(row.resource_version) if row.resource_version.isdigit() else -1,
         traits=traits,
         hold_until_ms=documents.hold_until_ms(document),

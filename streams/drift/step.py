@@ -71,8 +71,9 @@ class DriftStep:
             policies.absorb(work, record, self._verify)
             _fire(work)
         elif record.frame is not None:
+            epochs = [(part.source, part.epoch) for part in record.frame.parts for _ in range(part.rows)]
             for number, row in enumerate(rows_of(record.frame.batch)):
-                work.cause = record.cause(number)
+                work.cause, work.epoch = record.cause(number), epochs[number]
                 _absorb_row(work, row)
                 _settle(work)
         _settle(work)

@@ -57,6 +57,9 @@ def _verdict(work: Work, cluster: str, owner: OwnerCell) -> OwnerVerdict:
     if deleted.is_held(seen, owner) or owner.view.remote:
         verdict = Verdict.UNKNOWN
     source = work.source(cluster, owner.view.source)
+    artifact = source.artifact if source else ""
+    if owner.ref.group == references.HELM_GROUP and activity.is_version(owner.view.applied, artifact):
+        artifact = owner.view.applied  # a release spells an OCI artifact's revision its own way
     held_until_ms = _held_until_ms(work, cluster, owner)
     return OwnerVerdict(
         verdict_id=id_of(cluster, owner.ref.id),
@@ -75,7 +78,7 @@ def _verdict(work: Work, cluster: str, owner: OwnerCell) -> OwnerVerdict:
         ready=owner.view.ready,
         suspended=owner.view.suspended,
         applied_revision=owner.view.applied or None,
-        artifact_revision=(source.artifact or None) if source else None,
+        artifact_revision=artifact or None,
         evidence=proof,
     )
 

@@ -94,7 +94,8 @@ def synced(work: Work, row: ObjectRow) -> None:
     work.put_cluster(row.cluster, msgspec.structs.replace(cell, watches={**cell.watches, kind: watch}))
     for oid in (work.get(f"kind/{row.cluster}/{kind}", KindCell) or KindCell()).ids:
         found = work.object(row.cluster, oid)
-        if found is not None and found.present and found.seen_ms < told.began_ms:
+        # Within its epoch an agent tells deletions one by one and does not repeat what a new list confirms.
+        if found is not None and found.present and found.epoch != work.epoch and found.seen_ms < told.began_ms:
             objects.vanish(work, row.cluster, found, row.observed_ms)
     _look_at_kind(work, row.cluster, kind)
     work.inventories[row.cluster] = None

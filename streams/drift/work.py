@@ -70,6 +70,8 @@ class Work:
     refused: list[Refused] = field(default_factory=list)
     now_ms: int = 0
     """Append time of the record at hand."""
+    epoch: tuple[str, int] = ("", 0)
+    """Source and epoch of the row at hand: the run of the agent that sent it."""
     cause: Cause = field(default_factory=lambda: Cause("", 0, 0))
     objects: dict[tuple[str, str], None] = field(default_factory=dict)
     """(cluster, object id) to judge before the row ends."""

@@ -245,7 +245,7 @@ def edited(
         flux = made["metadata"]["managedFields"][0]
         flux["fieldsV1"] = fields(*(each for each in WEB_FIELDS if not each.startswith(lost)))
     if by:
-        made["metadata"]["managedFields"].append(by)
+        made["metadata"].setdefault("managedFields", []).append(by)
     return made
 
 
@@ -261,6 +261,7 @@ class Scenario:
     def __init__(self, cluster: str = CLUSTER) -> None:
         self.step = DriftStep(trusting)
         self.cluster = cluster
+        self.agent = "agent"
         self.now_ms = T0_MS
         self.offset = 0
         self.version = 1000
@@ -276,7 +277,7 @@ class Scenario:
         return self
 
     def feed(self, *rows: ObjectRow) -> "Scenario":
-        encoded = encode(OBJECTS, columns_of(rows), ("agent", 1, self.offset))
+        encoded = encode(OBJECTS, columns_of(rows), (self.agent, 1, self.offset))
         frame = decode(encoded.value, encoded.headers)
         return self._input(Input(OBJECTS_TOPIC.name, 0, self.offset, self.now_ms, frame=frame))
 

@@ -1,0 +1,262 @@
+"""Drift of the GitOps objects themselves: behind, failing, suspended."""
+
+from typing import Any
+
+import pytest
+
+from abdrift.facts.governance import DriftAllowance, Policy
+from abdrift.signals.objects import RemoteDetail, RemoteHead
+from tests.streams.drift.scenario import (
+    GIT,
+    REV1,
+    REV2,
+    T0_MS,
+    Scenario,
+    applying,
+    config,
+    edited,
+    entry,
+    kustomization,
+    repository,
+    web,
+)
+
+AT_ONCE = Policy(allowance=DriftAllowance(behind_after_seconds=0, suspended_after_seconds=0))
+SUSPENDED_BY = [entry("kubectl-patch", "Update", T0_MS + 3_000, "spec.suspend")]
+HEAD = RemoteHead(sha="2" * 40, author="alice", message="web 2.0.0\n\nWhy.", time_ms=T0_MS)
+
+
+def heads(sha: str = "2" * 40) -> RemoteDetail:
+    return RemoteDetail(
+        heads={"refs/heads/main": RemoteHead(sha=sha, author="alice", message="web 2\n\nWhy", time_ms=T0_MS)}
+    )
+
+
+def suspended(document: dict[str, Any]) -> dict[str, Any]:
+    made = {**document, "spec": {**document["spec"], "suspend": True}, "metadata": dict(document["metadata"])}
+    made["metadata"]["managedFields"] = SUSPENDED_BY
+    return made
+
+
+def test_an_artifact_that_is_not_applied_in_time_is_behind_and_applying_it_closes_that() -> None:
+    scenario = Scenario().proven().after(5_000).see(repository(REV2)).tick(299_000)
+    assert scenario.findings() == []
+    scenario.tick(1_000)
+    (found,) = scenario.open()
+    assert (found.kind, found.reconcile_corrects, found.applied_revision) == ("behind", "yes", REV1)
+    assert (found.owner_artifact_revision, found.desired and found.desired.revision) == (REV2, REV2)
+    scenario.heartbeat().reconciled(applied=REV2, total=3)
+    assert scenario.closed() == ["behind corrected"]
+    assert scenario.verdict().verdict == "in-sync"
+
+
+def test_a_commit_that_flux_has_not_fetched_is_behind_with_its_author() -> None:
+    scenario = Scenario().proven().policy(AT_ONCE).after(5_000).remote(heads())
+    (found,) = scenario.open()
+    assert (found.kind, found.object.name, found.reconcile_corrects) == ("behind", "app", "no")
+    assert found.desired is not None
+    assert (found.desired.revision, found.desired.author, found.desired.message) == (REV2, "alice", "web 2")
+    assert [each.source for each in found.evidence.sources][-1] == "git/https://git.example/fleet.git"
+    scenario.see(repository(REV2))
+    assert scenario.open()[0].reconcile_corrects == "yes"
+    scenario.reconciled(applied=REV2, total=3)
+    assert scenario.open() == []
+
+
+@pytest.mark.parametrize(
+    "detail", [heads("1" * 40), RemoteDetail(error="no route"), RemoteDetail()], ids=["same", "error", "empty"]
+)
+def test_a_remote_that_is_not_ahead_or_not_known_is_no_drift(detail: RemoteDetail) -> None:
+    scenario = Scenario().proven().policy(AT_ONCE).after(5_000).remote(detail)
+    assert scenario.findings() == []
+
+
+def test_a_remote_that_fails_later_keeps_what_was_known() -> None:
+    scenario = Scenario().proven().policy(AT_ONCE).remote(heads()).after(1_000).remote(RemoteDetail(error="no route"))
+    assert scenario.kinds() == ["behind app"]
+    assert not scenario.open()[0].evidence.complete
+
+
+def test_a_remote_known_before_the_source_counts_and_another_remote_does_not() -> None:
+    scenario = Scenario().policy(AT_ONCE).remote(heads()).remote(heads(), url="https://other.example").proven()
+    assert scenario.kinds() == ["behind app"]
+    scenario.see(repository(url="https://third.example"))
+    assert scenario.closed() == ["behind corrected"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "full"),
+    [
+        ({"tag": "v1"}, "refs/tags/v1"),
+        ({"name": "refs/pull/1/head"}, "refs/pull/1/head"),
+        ({"branch": "dev"}, "refs/heads/dev"),
+        ({}, "refs/heads/master"),
+        ({"commit": "abc", "branch": "main"}, "abc"),
+        ({"semver": ">=1"}, None),
+    ],
+    ids=["tag", "name", "branch", "nothing", "commit", "range"],
+)
+def test_the_inventory_names_the_ref_that_a_source_follows(ref: dict[str, str], full: str | None) -> None:
+    scenario = Scenario().started(repository(ref=ref), kustomization())
+    assert [each.ref for each in scenario.inventories()[-1].git_sources] == ([full] if full else [])
+
+
+def test_a_failed_health_check_is_failing_but_not_behind() -> None:
+    scenario = Scenario().proven().policy(AT_ONCE).see(repository(REV2))
+    scenario.reconciled(ready="False", reason="HealthCheckFailed", attempted=REV2, total=3)
+    assert scenario.kinds() == ["failing app"]
+
+
+def test_an_attempt_that_fails_is_told_at_once_and_stays_told_between_retries() -> None:
+    scenario = Scenario().proven().after(5_000)
+    failed = kustomization(
+        ready="False", reason="ReconciliationFailed", reconciling="ProgressingWithRetry", attempted=REV2
+    )
+    scenario.see(failed)
+    (found,) = scenario.open()
+    assert (found.kind, found.reconcile_corrects) == ("failing", "unknown")
+    assert "ReconciliationFailed said" in found.message
+    scenario.after(60_000).see(applying()).after(100).see(failed)
+    assert [each.revision for each in scenario.findings()] == [1]
+    scenario.reconciled(total=3)
+    assert scenario.closed() == ["failing corrected"]
+
+
+def test_drift_under_a_failing_owner_may_not_be_corrected() -> None:
+    scenario = (
+        Scenario().proven().see(kustomization(ready="False", reason="BuildFailed", reconciling="ProgressingWithRetry"))
+    )
+    scenario.see(
+        edited(web(), "/spec/replicas", 9, entry("kubectl", "Update", None, "spec.replicas"), ("spec.replicas",))
+    )
+    found = {each.kind: each for each in scenario.open()}
+    assert found["changed"].reconcile_corrects == "unknown"
+    scenario.policy(AT_ONCE).see(repository(REV2))
+    found = {each.kind: each for each in scenario.open()}
+    assert found["behind"].reconcile_corrects == "unknown"
+
+
+def test_waiting_for_a_dependency_is_no_failure() -> None:
+    scenario = Scenario().proven().see(kustomization(ready="False", reason="DependencyNotReady"))
+    assert scenario.findings() == []
+    assert "waiting-for-dependency" in scenario.verdict().reasons
+
+
+def test_a_failure_may_be_allowed_for_a_while() -> None:
+    policy = Policy(allowance=DriftAllowance(failing_after_seconds=30))
+    scenario = Scenario().proven().policy(policy).see(kustomization(ready="False", reason="BuildFailed"))
+    assert scenario.findings() == []
+    scenario.tick(30_000)
+    assert scenario.kinds() == ["failing app"]
+
+
+def test_a_stalled_owner_does_not_retry() -> None:
+    stalled = kustomization(ready="False", reason="InvalidSpec")
+    stalled["status"]["conditions"].append({"type": "Stalled", "status": "True", "reason": "x", "message": "y"})
+    scenario = Scenario().proven().see(stalled)
+    assert (scenario.open()[0].reconcile_corrects, "is stalled" in scenario.open()[0].message) == ("no", True)
+
+
+def test_a_source_that_cannot_fetch_is_failing_and_one_paused_is_suspended() -> None:
+    failed = repository()
+    failed["status"]["conditions"][0].update(status="False", reason="GitOperationFailed")
+    scenario = Scenario().proven().see(failed).see(suspended(failed)).tick(3_600_000)
+    assert scenario.kinds() == ["failing fleet", "suspended fleet"]
+    assert all(each.owner is None for each in scenario.open())
+    scenario.see(repository())
+    assert scenario.open() == []
+    scenario.see(suspended(repository())).policy(AT_ONCE).tick(1_000)
+    assert scenario.kinds() == ["suspended fleet"]
+    scenario.delete(repository())
+    assert scenario.open() == []
+
+
+def test_a_failing_source_may_be_allowed_for_a_while() -> None:
+    failed = repository()
+    failed["status"]["conditions"][0].update(status="False", reason="GitOperationFailed")
+    policy = Policy(allowance=DriftAllowance(failing_after_seconds=30))
+    scenario = Scenario().policy(policy).proven().see(failed)
+    assert scenario.findings() == []
+    scenario.tick(30_000)
+    assert scenario.kinds() == ["failing fleet"]
+
+
+def test_a_suspended_owner_is_told_when_it_lasts_with_who_did_it() -> None:
+    scenario = Scenario().proven().after(5_000).see(suspended(kustomization())).tick(3_599_000)
+    assert scenario.findings() == []
+    assert scenario.verdict().suspended
+    scenario.tick(1_000)
+    (found,) = scenario.open()
+    assert (found.kind, found.managers, found.reconcile_corrects) == ("suspended", ("kubectl-patch",), "no")
+    assert found.times.changed_at is not None
+    scenario.see(kustomization())
+    assert scenario.closed() == ["suspended corrected"]
+
+
+def test_drift_under_a_suspended_owner_is_not_corrected_and_what_it_lacks_neither() -> None:
+    scenario = Scenario().proven().see(suspended(kustomization(generation=2, observed=1))).policy(AT_ONCE)
+    scenario.see(
+        edited(web(), "/spec/replicas", 9, entry("kubectl", "Update", None, "spec.replicas"), ("spec.replicas",))
+    )
+    scenario.see(repository(REV2))
+    assert scenario.kinds() == ["behind app", "changed web", "suspended app"]
+    assert {each.reconcile_corrects for each in scenario.open()} == {"no"}
+
+
+def disabled(by: str) -> dict[str, Any]:
+    key = "metadata.annotations.kustomize!toolkit!fluxcd!io/reconcile"
+    made = edited(web(), "/metadata/annotations/kustomize.toolkit.fluxcd.io~1reconcile", "disabled")
+    if by == "kustomize-controller":
+        made["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"]["f:annotations"] = {
+            "f:kustomize.toolkit.fluxcd.io/reconcile": {}
+        }
+    elif by:
+        made["metadata"]["managedFields"].append(entry(by, "Update", T0_MS + 9_000, key))
+    return made
+
+
+@pytest.mark.parametrize("by", ["kubectl-annotate", ""], ids=["traced", "untraced"])
+def test_a_live_object_taken_out_of_fluxs_hands_is_suspended_and_its_changes_stay(by: str) -> None:
+    scenario = Scenario().proven().after(5_000).see(disabled(by))
+    assert scenario.findings() == []
+    scenario.see(
+        edited(disabled(by), "/spec/replicas", 9, entry("kubectl", "Update", None, "spec.replicas"), ("spec.replicas",))
+    )
+    assert [(each.kind, each.reconcile_corrects) for each in scenario.open()] == [("changed", "no")]
+    scenario.policy(AT_ONCE).tick(1_000)
+    assert scenario.kinds() == ["changed web", "suspended web"]
+    scenario.reconciled(total=3)
+    assert scenario.kinds() == ["changed web", "suspended web"]
+    scenario.see(web(applied_ms=T0_MS + 90_000))
+    assert scenario.open() == []
+
+
+def test_an_object_that_git_itself_takes_out_is_meant_so() -> None:
+    scenario = (
+        Scenario().policy(AT_ONCE).proven(repository(), kustomization(), disabled("kustomize-controller"), config())
+    )
+    assert [each for each in scenario.findings() if each.kind == "suspended"] == []
+
+
+def test_a_source_follows_its_owners() -> None:
+    moved = kustomization(spec={"sourceRef": {"kind": "GitRepository", "name": "other", "namespace": "flux-system"}})
+    scenario = Scenario().proven().see(moved)
+    assert not scenario.cells["source/edge-1/source.toolkit.fluxcd.io/GitRepository/flux-system/fleet"].followers
+    scenario.delete(moved)
+    assert "source/edge-1/source.toolkit.fluxcd.io/GitRepository/flux-system/other" not in scenario.cells
+    scenario.delete(repository())
+    assert "source/edge-1/source.toolkit.fluxcd.io/GitRepository/flux-system/fleet" not in scenario.cells
+    assert GIT
+
+
+def test_an_owner_that_never_begins_what_it_has_to_do_counts_as_idle_again() -> None:
+    scenario = Scenario().proven().after(5_000).see(kustomization(requested="now"))
+    assert not scenario.verdict().owner_idle
+    scenario.see(
+        edited(
+            web(), "/spec/template/spec/containers/0/env", None, None, ("spec.template.spec.containers.[name=web].env",)
+        )
+    )
+    assert scenario.kinds() == []
+    scenario.tick(10_000)
+    assert scenario.kinds() == ["changed web"]
