@@ -33,9 +33,7 @@ def ensure() -> Path:
 def ask(cases: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return each case's answers by its id, an engine a key."""
     lines = "\n".join(json.dumps(case) for case in cases)
-    done = subprocess.run(
-        [ensure()], input=lines, capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=True
-    )
+    done = subprocess.run([ensure()], input=lines, capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     return {answer["id"]: answer["engines"] for answer in answers}
 

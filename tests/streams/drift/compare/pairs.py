@@ -34,9 +34,13 @@ def put(document: dict[str, Any], edits: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def entry(manager: str, document: dict[str, Any], operation: str = "Apply", time: str = "2026-11-20T10:00:00Z") -> dict[str, Any]:
+def entry(
+    manager: str, document: dict[str, Any], operation: str = "Apply", time: str = "2026-11-20T10:00:00Z"
+) -> dict[str, Any]:
     said = {k: v for k, v in document.items() if k not in ("apiVersion", "kind")}
-    said["metadata"] = {k: v for k, v in said.get("metadata", {}).items() if k in ("labels", "annotations", "finalizers")}
+    said["metadata"] = {
+        k: v for k, v in said.get("metadata", {}).items() if k in ("labels", "annotations", "finalizers")
+    }
     if not said["metadata"]:
         del said["metadata"]
     return {
@@ -90,24 +94,112 @@ DEPLOYMENT["metadata"]["labels"] = {"app": "web"}
 DEPLOYMENT["metadata"]["annotations"] = {"note": "x"}
 POD = "/spec/template/spec"
 C0 = POD + "/containers/0"
-SERVICE = obj("v1", "Service", spec={"selector": {"app": "web"}, "ports": [{"port": 80, "name": "http"}, {"port": 443, "name": "https", "targetPort": 8443}]})
+SERVICE = obj(
+    "v1",
+    "Service",
+    spec={
+        "selector": {"app": "web"},
+        "ports": [{"port": 80, "name": "http"}, {"port": 443, "name": "https", "targetPort": 8443}],
+    },
+)
 SECRET = obj("v1", "Secret", data={"a": "YQ==", "b": "Yg=="}, type="Opaque")
 CONFIGMAP = obj("v1", "ConfigMap", data={"a": "1", "b": "2"})
 RELEASE = obj(
     "helm.toolkit.fluxcd.io/v2",
     "HelmRelease",
-    spec={"interval": "10m", "chart": {"spec": {"chart": "web", "version": "1.x"}}, "values": {"list": [{"a": 1}, {"b": 2}], "n": 1}},
+    spec={
+        "interval": "10m",
+        "chart": {"spec": {"chart": "web", "version": "1.x"}},
+        "values": {"list": [{"a": 1}, {"b": 2}], "n": 1},
+    },
 )
-WIDGET = obj("example.com/v1", "Widget", spec={"size": 3, "names": ["a", "b"], "parts": [{"name": "p", "n": 1}], "opt": {"x": "y"}})
-HPA = obj("autoscaling/v2", "HorizontalPodAutoscaler", spec={"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 2, "maxReplicas": 5, "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "500m"}}}]})
-NETWORKPOLICY = obj("networking.k8s.io/v1", "NetworkPolicy", spec={"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"ports": [{"port": 80}], "from": [{"podSelector": {}}]}]})
-STATEFULSET = obj("apps/v1", "StatefulSet", spec={"serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "db", "image": "db:1"}]}}, "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]})
-CLUSTERROLE = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "web"}, "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}]}
-AGGREGATED = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "agg"}, "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"x": "y"}}]}}
-CRONJOB = obj("batch/v1", "CronJob", spec={"schedule": "* * * * *", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "c"}]}}}}})
+WIDGET = obj(
+    "example.com/v1",
+    "Widget",
+    spec={"size": 3, "names": ["a", "b"], "parts": [{"name": "p", "n": 1}], "opt": {"x": "y"}},
+)
+HPA = obj(
+    "autoscaling/v2",
+    "HorizontalPodAutoscaler",
+    spec={
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        "minReplicas": 2,
+        "maxReplicas": 5,
+        "metrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "500m"}},
+            }
+        ],
+    },
+)
+NETWORKPOLICY = obj(
+    "networking.k8s.io/v1",
+    "NetworkPolicy",
+    spec={
+        "podSelector": {"matchLabels": {"app": "web"}},
+        "ingress": [{"ports": [{"port": 80}], "from": [{"podSelector": {}}]}],
+    },
+)
+STATEFULSET = obj(
+    "apps/v1",
+    "StatefulSet",
+    spec={
+        "serviceName": "db",
+        "selector": {"matchLabels": {"app": "db"}},
+        "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "db", "image": "db:1"}]}},
+        "volumeClaimTemplates": [
+            {
+                "metadata": {"name": "data"},
+                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+            }
+        ],
+    },
+)
+CLUSTERROLE = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "web"},
+    "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}],
+}
+AGGREGATED = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "agg"},
+    "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"x": "y"}}]},
+}
+CRONJOB = obj(
+    "batch/v1",
+    "CronJob",
+    spec={
+        "schedule": "* * * * *",
+        "jobTemplate": {
+            "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "c"}]}}}
+        },
+    },
+)
 QUOTA = obj("v1", "ResourceQuota", spec={"hard": {"cpu": "4", "memory": "8Gi", "pods": "10"}})
 PDB = obj("policy/v1", "PodDisruptionBudget", spec={"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}})
-INGRESS = obj("networking.k8s.io/v1", "Ingress", spec={"rules": [{"host": "web.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]})
+INGRESS = obj(
+    "networking.k8s.io/v1",
+    "Ingress",
+    spec={
+        "rules": [
+            {
+                "host": "web.example",
+                "http": {
+                    "paths": [
+                        {
+                            "path": "/",
+                            "pathType": "Prefix",
+                            "backend": {"service": {"name": "web", "port": {"number": 80}}},
+                        }
+                    ]
+                },
+            }
+        ]
+    },
+)
 
 SERVER_FILLED = {
     C0 + "/imagePullPolicy": "IfNotPresent",
@@ -133,41 +225,115 @@ SERVER_FILLED = {
 EDITS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]] = {
     "defaults": {
         "server-filled": (DEPLOYMENT, SERVER_FILLED, {}),
-        "said-and-not-live": (DEPLOYMENT, {}, {C0 + "/imagePullPolicy": "IfNotPresent", C0 + "/ports/0/protocol": "TCP", "/spec/revisionHistoryLimit": 10}),
+        "said-and-not-live": (
+            DEPLOYMENT,
+            {},
+            {
+                C0 + "/imagePullPolicy": "IfNotPresent",
+                C0 + "/ports/0/protocol": "TCP",
+                "/spec/revisionHistoryLimit": 10,
+            },
+        ),
         "said-otherwise": (DEPLOYMENT, SERVER_FILLED, {C0 + "/imagePullPolicy": "Always"}),
-        "pull-policy-by-tag": (DEPLOYMENT, {C0 + "/image": "x:latest", C0 + "/imagePullPolicy": "Always"}, {C0 + "/image": "x:latest"}),
+        "pull-policy-by-tag": (
+            DEPLOYMENT,
+            {C0 + "/image": "x:latest", C0 + "/imagePullPolicy": "Always"},
+            {C0 + "/image": "x:latest"},
+        ),
         "strategy-partly": (DEPLOYMENT, SERVER_FILLED, {"/spec/strategy": {"type": "RollingUpdate"}}),
         "strategy-recreate": (DEPLOYMENT, SERVER_FILLED, {"/spec/strategy": {"type": "Recreate"}}),
         "zero-bool": (DEPLOYMENT, {}, {POD + "/hostNetwork": False, C0 + "/stdin": False}),
         "false-by-pointer": (DEPLOYMENT, {}, {POD + "/automountServiceAccountToken": False}),
         "empty-string": (DEPLOYMENT, {}, {POD + "/serviceAccountName": ""}),
         "zero-replicas": (DEPLOYMENT, {}, {"/spec/replicas": 0}),
-        "service": (SERVICE, {"/spec/type": "ClusterIP", "/spec/clusterIP": "10.0.0.1", "/spec/clusterIPs": ["10.0.0.1"], "/spec/ports/0/protocol": "TCP", "/spec/ports/0/targetPort": 80, "/spec/ports/1/protocol": "TCP", "/spec/sessionAffinity": "None", "/spec/internalTrafficPolicy": "Cluster"}, {}),
+        "service": (
+            SERVICE,
+            {
+                "/spec/type": "ClusterIP",
+                "/spec/clusterIP": "10.0.0.1",
+                "/spec/clusterIPs": ["10.0.0.1"],
+                "/spec/ports/0/protocol": "TCP",
+                "/spec/ports/0/targetPort": 80,
+                "/spec/ports/1/protocol": "TCP",
+                "/spec/sessionAffinity": "None",
+                "/spec/internalTrafficPolicy": "Cluster",
+            },
+            {},
+        ),
         "service-type-said": (SERVICE, {}, {"/spec/type": "ClusterIP"}),
-        "network-policy": (NETWORKPOLICY, {"/spec/policyTypes": ["Ingress"], "/spec/ingress/0/ports/0/protocol": "TCP"}, {}),
-        "network-policy-udp": (NETWORKPOLICY, {"/spec/policyTypes": ["Ingress"], "/spec/ingress/0/ports/0/protocol": "UDP"}, {}),
-        "claim-template": (STATEFULSET, {"/spec/volumeClaimTemplates/0/apiVersion": "v1", "/spec/volumeClaimTemplates/0/kind": "PersistentVolumeClaim", "/spec/volumeClaimTemplates/0/spec/volumeMode": "Filesystem", "/spec/volumeClaimTemplates/0/status": {"phase": "Pending"}}, {}),
-        "cronjob": (CRONJOB, {"/spec/suspend": False, "/spec/concurrencyPolicy": "Allow", "/spec/successfulJobsHistoryLimit": 3}, {}),
+        "network-policy": (
+            NETWORKPOLICY,
+            {"/spec/policyTypes": ["Ingress"], "/spec/ingress/0/ports/0/protocol": "TCP"},
+            {},
+        ),
+        "network-policy-udp": (
+            NETWORKPOLICY,
+            {"/spec/policyTypes": ["Ingress"], "/spec/ingress/0/ports/0/protocol": "UDP"},
+            {},
+        ),
+        "claim-template": (
+            STATEFULSET,
+            {
+                "/spec/volumeClaimTemplates/0/apiVersion": "v1",
+                "/spec/volumeClaimTemplates/0/kind": "PersistentVolumeClaim",
+                "/spec/volumeClaimTemplates/0/spec/volumeMode": "Filesystem",
+                "/spec/volumeClaimTemplates/0/status": {"phase": "Pending"},
+            },
+            {},
+        ),
+        "cronjob": (
+            CRONJOB,
+            {"/spec/suspend": False, "/spec/concurrencyPolicy": "Allow", "/spec/successfulJobsHistoryLimit": 3},
+            {},
+        ),
         "suspend-said": (CRONJOB, {}, {"/spec/suspend": False}),
         "suspended": (CRONJOB, {"/spec/suspend": True}, {"/spec/suspend": False}),
-        "probe": (DEPLOYMENT, {C0 + "/readinessProbe/timeoutSeconds": 1, C0 + "/readinessProbe/httpGet/scheme": "HTTP"}, {}),
+        "probe": (
+            DEPLOYMENT,
+            {C0 + "/readinessProbe/timeoutSeconds": 1, C0 + "/readinessProbe/httpGet/scheme": "HTTP"},
+            {},
+        ),
         "probe-otherwise-unowned": (DEPLOYMENT, {C0 + "/readinessProbe/timeoutSeconds": 9}, {}),
     },
     "quantities": {
-        f"{live}-{desired}".replace("/", "-"): (DEPLOYMENT, {C0 + "/resources/limits/" + what: live}, {C0 + "/resources/limits/" + what: desired})
+        f"{live}-{desired}".replace("/", "-"): (
+            DEPLOYMENT,
+            {C0 + "/resources/limits/" + what: live},
+            {C0 + "/resources/limits/" + what: desired},
+        )
         for what, live, desired in [
-            ("cpu", "1", "1000m"), ("cpu", "1", 1), ("cpu", "500m", "0.5"), ("cpu", "500m", 0.5), ("cpu", "1", "1.0"),
-            ("cpu", "1", "2"), ("cpu", "100m", "0.1"), ("cpu", "1500m", "1.5"), ("cpu", "1k", "1000"), ("cpu", "1k", "1e3"),
-            ("memory", "1Gi", "1073741824"), ("memory", "1Gi", "1024Mi"), ("memory", "1G", "1e9"), ("memory", "1G", "1000M"),
-            ("memory", "1Gi", "1G"), ("memory", "128Mi", 134217728), ("memory", "1Ki", "1024"), ("memory", "1E3", "1k"),
-            ("cpu", "0", "0m"), ("cpu", "1", "+1"), ("cpu", "1", "01"),
+            ("cpu", "1", "1000m"),
+            ("cpu", "1", 1),
+            ("cpu", "500m", "0.5"),
+            ("cpu", "500m", 0.5),
+            ("cpu", "1", "1.0"),
+            ("cpu", "1", "2"),
+            ("cpu", "100m", "0.1"),
+            ("cpu", "1500m", "1.5"),
+            ("cpu", "1k", "1000"),
+            ("cpu", "1k", "1e3"),
+            ("memory", "1Gi", "1073741824"),
+            ("memory", "1Gi", "1024Mi"),
+            ("memory", "1G", "1e9"),
+            ("memory", "1G", "1000M"),
+            ("memory", "1Gi", "1G"),
+            ("memory", "128Mi", 134217728),
+            ("memory", "1Ki", "1024"),
+            ("memory", "1E3", "1k"),
+            ("cpu", "0", "0m"),
+            ("cpu", "1", "+1"),
+            ("cpu", "1", "01"),
         ]
     }
     | {
         "quota": (QUOTA, {}, {"/spec/hard": {"cpu": 4, "memory": "8192Mi", "pods": 10}}),
         "hpa-average": (HPA, {}, {"/spec/metrics/0/resource/target/averageValue": 0.5}),
         "claim": (STATEFULSET, {}, {"/spec/volumeClaimTemplates/0/spec/resources/requests/storage": "1024Mi"}),
-        "size-limit": (DEPLOYMENT, {POD + "/volumes/0/emptyDir/sizeLimit": "1Gi"}, {POD + "/volumes/0/emptyDir/sizeLimit": "1024Mi"}),
+        "size-limit": (
+            DEPLOYMENT,
+            {POD + "/volumes/0/emptyDir/sizeLimit": "1Gi"},
+            {POD + "/volumes/0/emptyDir/sizeLimit": "1024Mi"},
+        ),
         "int-or-string": (PDB, {"/spec/minAvailable": 1}, {"/spec/minAvailable": "1"}),
         "percent": (PDB, {"/spec/minAvailable": "50%"}, {"/spec/minAvailable": "51%"}),
         "env-value-text": (DEPLOYMENT, {C0 + "/env/0/value": "1000m"}, {C0 + "/env/0/value": "1"}),
@@ -176,7 +342,11 @@ EDITS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
     "lists": {
         "env-reordered": (DEPLOYMENT, {C0 + "/env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]}, {}),
         "env-extra-foreign-end": (DEPLOYMENT, {C0 + "/env/2": {"name": "X", "value": "9"}}, {}),
-        "env-extra-foreign-start": (DEPLOYMENT, {C0 + "/env": [{"name": "X", "value": "9"}, {"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}, {}),
+        "env-extra-foreign-start": (
+            DEPLOYMENT,
+            {C0 + "/env": [{"name": "X", "value": "9"}, {"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
+            {},
+        ),
         "env-missing": (DEPLOYMENT, {C0 + "/env/1": GONE}, {}),
         "env-first-missing": (DEPLOYMENT, {C0 + "/env/0": GONE}, {}),
         "env-changed": (DEPLOYMENT, {C0 + "/env/1/value": "3"}, {}),
@@ -184,7 +354,11 @@ EDITS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
         "env-first-given-up": (DEPLOYMENT, {}, {C0 + "/env/0": GONE}),
         "sidecar-injected": (DEPLOYMENT, {POD + "/containers/2": {"name": "istio", "image": "i:1"}}, {}),
         "container-missing": (DEPLOYMENT, {POD + "/containers/1": GONE}, {}),
-        "containers-reordered": (DEPLOYMENT, {POD + "/containers": list(reversed(DEPLOYMENT["spec"]["template"]["spec"]["containers"]))}, {}),
+        "containers-reordered": (
+            DEPLOYMENT,
+            {POD + "/containers": list(reversed(DEPLOYMENT["spec"]["template"]["spec"]["containers"]))},
+            {},
+        ),
         "port-added": (SERVICE, {"/spec/ports/2": {"port": 9000, "name": "x", "protocol": "TCP"}}, {}),
         "port-changed": (SERVICE, {"/spec/ports/0/port": 81}, {}),
         "ports-udp-beside-tcp": (SERVICE, {}, {"/spec/ports/2": {"port": 80, "name": "u", "protocol": "UDP"}}),
@@ -194,7 +368,11 @@ EDITS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
         "args-fewer": (DEPLOYMENT, {C0 + "/args": ["--a"]}, {}),
         "toleration-extra": (DEPLOYMENT, {POD + "/tolerations/1": {"key": "x", "operator": "Exists"}}, {}),
         "node-selector-extra": (DEPLOYMENT, {POD + "/nodeSelector/zone": "a"}, {}),
-        "mount-changed": (DEPLOYMENT, {C0 + "/volumeMounts/0/readOnly": True}, {C0 + "/volumeMounts/0/readOnly": False}),
+        "mount-changed": (
+            DEPLOYMENT,
+            {C0 + "/volumeMounts/0/readOnly": True},
+            {C0 + "/volumeMounts/0/readOnly": False},
+        ),
         "rules-verbs": (CLUSTERROLE, {"/rules/0/verbs/2": "delete"}, {}),
         "rules-extra": (CLUSTERROLE, {"/rules/1": {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}}, {}),
         "ingress-path": (INGRESS, {"/spec/rules/0/http/paths/0/path": "/x"}, {}),
@@ -214,7 +392,11 @@ EDITS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
         "empty-data": (CONFIGMAP, {"/data": GONE}, {"/data": {}}),
         "empty-value": (CONFIGMAP, {}, {"/data/c": ""}),
         "rules-null": (CLUSTERROLE, {"/rules": None}, {"/rules": []}),
-        "creation-timestamp": (DEPLOYMENT, SERVER_FILLED, {"/metadata/creationTimestamp": None, POD.removesuffix("/spec") + "/metadata/creationTimestamp": None}),
+        "creation-timestamp": (
+            DEPLOYMENT,
+            SERVER_FILLED,
+            {"/metadata/creationTimestamp": None, POD.removesuffix("/spec") + "/metadata/creationTimestamp": None},
+        ),
         "args-emptied": (DEPLOYMENT, {}, {C0 + "/args": []}),
         "selector-empty": (NETWORKPOLICY, {}, {"/spec/podSelector": {}}),
     },
@@ -264,7 +446,11 @@ EDITS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
         "annotation-with-slash": (DEPLOYMENT, {}, {"/metadata/annotations/a~1b": "c"}),
         "namespace-unsaid": (CONFIGMAP, {}, {"/metadata/namespace": GONE}),
         "finalizer-foreign": (CONFIGMAP, {"/metadata/finalizers": ["x/y"]}, {}),
-        "last-applied-foreign": (CONFIGMAP, {"/metadata/annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}, {}),
+        "last-applied-foreign": (
+            CONFIGMAP,
+            {"/metadata/annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+            {},
+        ),
         "status": (DEPLOYMENT, {"/status": {"replicas": 1}}, {"/status": {"replicas": 0}}),
     },
     "given-up": {
@@ -296,13 +482,33 @@ EDITS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
     "aggregated-roles": {
         "rules-filled": (AGGREGATED, {"/rules": CLUSTERROLE["rules"]}, {}),
         "rules-said-empty": (AGGREGATED, {"/rules": CLUSTERROLE["rules"]}, {"/rules": []}),
-        "rules-said": (AGGREGATED, {"/rules": CLUSTERROLE["rules"]}, {"/rules": [{"apiGroups": [""], "resources": ["x"], "verbs": ["get"]}]}),
+        "rules-said": (
+            AGGREGATED,
+            {"/rules": CLUSTERROLE["rules"]},
+            {"/rules": [{"apiGroups": [""], "resources": ["x"], "verbs": ["get"]}]},
+        ),
     },
     "opt-outs": {
-        "reconcile-disabled-live": (CONFIGMAP, {"/data/a": "2", "/metadata/annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}}, {}),
-        "ssa-ignore": (CONFIGMAP, {"/data/a": "2"}, {"/metadata/annotations": {"kustomize.toolkit.fluxcd.io/ssa": "Ignore"}}),
-        "ssa-if-not-present": (CONFIGMAP, {"/data/a": "2", "/metadata/uid": "u"}, {"/metadata/annotations": {"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}}),
-        "ssa-merge": (CONFIGMAP, {"/data/a": "2", "/metadata/annotations": {"kustomize.toolkit.fluxcd.io/ssa": "Merge"}}, {"/metadata/annotations": {"kustomize.toolkit.fluxcd.io/ssa": "Merge"}}),
+        "reconcile-disabled-live": (
+            CONFIGMAP,
+            {"/data/a": "2", "/metadata/annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}},
+            {},
+        ),
+        "ssa-ignore": (
+            CONFIGMAP,
+            {"/data/a": "2"},
+            {"/metadata/annotations": {"kustomize.toolkit.fluxcd.io/ssa": "Ignore"}},
+        ),
+        "ssa-if-not-present": (
+            CONFIGMAP,
+            {"/data/a": "2", "/metadata/uid": "u"},
+            {"/metadata/annotations": {"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}},
+        ),
+        "ssa-merge": (
+            CONFIGMAP,
+            {"/data/a": "2", "/metadata/annotations": {"kustomize.toolkit.fluxcd.io/ssa": "Merge"}},
+            {"/metadata/annotations": {"kustomize.toolkit.fluxcd.io/ssa": "Merge"}},
+        ),
     },
 }
 
@@ -317,7 +523,14 @@ def cases() -> list[dict[str, Any]]:
     for category, edits in EDITS.items():
         for name, (base, live_edits, desired_edits) in edits.items():
             live, desired = put(base, live_edits), put(base, desired_edits)
-            found.append({"id": f"{category}/{name}", "live": shared(base, live), "desired": desired, "options": {"manager": FLUX}})
+            found.append(
+                {
+                    "id": f"{category}/{name}",
+                    "live": shared(base, live),
+                    "desired": desired,
+                    "options": {"manager": FLUX},
+                }
+            )
             if category != "given-up":
                 found.append({"id": f"{category}/{name}/unowned", "live": live, "desired": desired})
     return found + _others() + _ignored() + predicted()
@@ -328,15 +541,63 @@ def _others() -> list[dict[str, Any]]:
     scale = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 5}}
     env = put(DEPLOYMENT, {C0 + "/env/2": {"name": "X", "value": "9"}})
     rows = {
-        "co-owned-given-up": (shared(DEPLOYMENT, scaled, entry("kubectl", scale, "Update")), put(DEPLOYMENT, {"/spec/replicas": GONE})),
-        "taken-over": (owned(scaled, entry(FLUX, put(DEPLOYMENT, {"/spec/replicas": GONE})), entry("kubectl", scale, "Update")), DEPLOYMENT),
+        "co-owned-given-up": (
+            shared(DEPLOYMENT, scaled, entry("kubectl", scale, "Update")),
+            put(DEPLOYMENT, {"/spec/replicas": GONE}),
+        ),
+        "taken-over": (
+            owned(scaled, entry(FLUX, put(DEPLOYMENT, {"/spec/replicas": GONE})), entry("kubectl", scale, "Update")),
+            DEPLOYMENT,
+        ),
         "foreign-addition": (shared(DEPLOYMENT, env), DEPLOYMENT),
-        "owner-as-update": (owned(DEPLOYMENT, entry(FLUX, DEPLOYMENT, "Update")), put(DEPLOYMENT, {"/spec/replicas": GONE, C0 + "/args": GONE})),
+        "owner-as-update": (
+            owned(DEPLOYMENT, entry(FLUX, DEPLOYMENT, "Update")),
+            put(DEPLOYMENT, {"/spec/replicas": GONE, C0 + "/args": GONE}),
+        ),
         "other-applier": (owned(DEPLOYMENT, entry("someone", DEPLOYMENT)), put(DEPLOYMENT, {C0 + "/args": GONE})),
-        "co-owned-item": (shared(DEPLOYMENT, DEPLOYMENT, entry("someone", {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": {"spec": {"containers": [{"name": "web", "env": [{"name": "B", "value": "2"}]}]}}}})), put(DEPLOYMENT, {C0 + "/env/1": GONE})),
-        "co-owned-part": (shared(DEPLOYMENT, DEPLOYMENT, entry("someone", {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": {"spec": {"containers": [{"name": "web", "resources": {"limits": {"cpu": "1"}}}]}}}})), put(DEPLOYMENT, {C0 + "/resources": GONE})),
+        "co-owned-item": (
+            shared(
+                DEPLOYMENT,
+                DEPLOYMENT,
+                entry(
+                    "someone",
+                    {
+                        "apiVersion": "apps/v1",
+                        "kind": "Deployment",
+                        "spec": {
+                            "template": {
+                                "spec": {"containers": [{"name": "web", "env": [{"name": "B", "value": "2"}]}]}
+                            }
+                        },
+                    },
+                ),
+            ),
+            put(DEPLOYMENT, {C0 + "/env/1": GONE}),
+        ),
+        "co-owned-part": (
+            shared(
+                DEPLOYMENT,
+                DEPLOYMENT,
+                entry(
+                    "someone",
+                    {
+                        "apiVersion": "apps/v1",
+                        "kind": "Deployment",
+                        "spec": {
+                            "template": {
+                                "spec": {"containers": [{"name": "web", "resources": {"limits": {"cpu": "1"}}}]}
+                            }
+                        },
+                    },
+                ),
+            ),
+            put(DEPLOYMENT, {C0 + "/resources": GONE}),
+        ),
     }
-    return [{"id": f"managed-fields/{name}", "live": live, "desired": desired, "options": {"manager": FLUX}} for name, (live, desired) in rows.items()]
+    return [
+        {"id": f"managed-fields/{name}", "live": live, "desired": desired, "options": {"manager": FLUX}}
+        for name, (live, desired) in rows.items()
+    ]
 
 
 def _ignored() -> list[dict[str, Any]]:
@@ -353,7 +614,12 @@ def _ignored() -> list[dict[str, Any]]:
         "absent-path": (put(DEPLOYMENT, {"/spec/replicas": 5}), DEPLOYMENT, ["/spec/nothing/here"]),
     }
     return [
-        {"id": f"ignore/{name}", "live": shared(DEPLOYMENT, live), "desired": desired, "options": {"manager": FLUX, "ignore": rules}}
+        {
+            "id": f"ignore/{name}",
+            "live": shared(DEPLOYMENT, live),
+            "desired": desired,
+            "options": {"manager": FLUX, "ignore": rules},
+        }
         for name, (live, desired, rules) in rows.items()
     ]
 

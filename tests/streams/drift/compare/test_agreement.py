@@ -60,9 +60,7 @@ def test_the_judge_says_what_the_engine_says_that_it_follows(case: dict[str, Any
 
 
 def test_every_deviation_is_one(recorded: dict[str, Any]) -> None:
-    differing = [
-        case["id"] for case in CASES if verdict(case) != recorded[case["id"]][followed(case)].get("modified")
-    ]
+    differing = [case["id"] for case in CASES if verdict(case) != recorded[case["id"]][followed(case)].get("modified")]
     unused = [prefix for prefix in DEVIATIONS if not any(name.startswith(prefix) for name in differing)]
     assert not unused
 

@@ -128,7 +128,9 @@ def test_a_release_may_spell_its_interval_otherwise() -> None:
 
 
 def test_what_kubectl_applied_before_is_given_up_when_nobody_applied_on_the_server() -> None:
-    before = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"annotations":{},"name":"web"},"data":{"a":"1","b":"2"}}'
+    before = (
+        '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"annotations":{},"name":"web"},"data":{"a":"1","b":"2"}}'
+    )
     live = put(CONFIGMAP, {LAST_APPLIED: before})
     assert compare(live, put(CONFIGMAP, {"/data/b": GONE})).paths == ["/data/b"]
     assert not compare(live, put(CONFIGMAP, {"/data/b": GONE}), CompareOptions(managers=(FLUX,))).modified
@@ -165,7 +167,9 @@ def test_webhooks_count_for_flux_and_not_for_argo_cd() -> None:
 
 def test_one_manager_that_applied_needs_no_naming() -> None:
     live = owned(DEPLOYMENT, entry("argocd-controller", DEPLOYMENT))
-    live = put(live, {"/metadata/annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}, "/spec/replicas": 9})
+    live = put(
+        live, {"/metadata/annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}, "/spec/replicas": 9}
+    )
     assert compare(live, put(DEPLOYMENT, {"/metadata/annotations": GONE})).modified, "Argo CD knows no such opt-out"
 
 
