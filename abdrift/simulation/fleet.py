@@ -73,6 +73,9 @@ class SimulatedFleet:
         if spec.pods:
             for cluster in self.clusters:
                 cluster.create_pods()
+        for cluster in self.clusters:
+            # Nobody has watched yet: the history of the installation would only take up memory.
+            cluster.api.store.compact()
 
     async def __aenter__(self) -> Self:
         """Bind, build, and let time run."""
