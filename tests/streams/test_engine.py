@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -71,9 +71,8 @@ async def test_killed_at_any_stage_it_counts_exactly(kafka: EmbeddedBroker, tmp_
             await table.create_topics()
             await table.send(range(1, 100))
             worker = table.start(signal_at=[stage, times, signal.SIGKILL])
-            feeding = asyncio.create_task(table.send(range(100, 200)))
-            assert await ended(worker, 60) == -signal.SIGKILL, name
-            await feeding
+            await _feed_until(table, 100, lambda: worker.poll() is not None)
+            assert worker.returncode == -signal.SIGKILL, name
             table.start()
             await table.until_counted(60)
             await table.check()
@@ -127,16 +126,12 @@ async def test_an_owner_that_wakes_after_its_session_changes_nothing(kafka: Embe
         with bench(kafka.bootstrap_servers, _folder(tmp_path, name)) as table:
             await table.create_topics()
             first = table.start("A", signal_at=[stage, times, signal.SIGSTOP])
-            await table.send(range(1, 200))
-            await eventually(lambda: _stopped(first))
+            number = await _feed_until(table, 1, lambda: _stopped(first))
             table.start("B")
             await table.until_counted(60)
-            await table.send(range(200, 300))
             first.send_signal(signal.SIGCONT)
-            await table.send(range(300, 500))
-            await table.until_counted(60)
-            await eventually(lambda: _taken_twice(table, "A"))
-            await table.send(range(500, 600))
+            number = await _feed_until(table, number, lambda: _taken_twice(table, "A"))
+            await table.send(range(number, number + 50))
             await table.until_counted(60)
             await table.check()
             if stage == "processed":
@@ -197,7 +192,18 @@ def _folder(parent: Path, name: str) -> Path:
     return made
 
 
-async def _stopped(worker: subprocess.Popen[bytes]) -> bool:
+async def _feed_until(table: Bench, number: int, holds: Callable[[], bool]) -> int:
+    """Send events, a few at a time, until something has come about; return the next event's number."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        await table.send(range(number, number + 5))
+        number += 5
+        await asyncio.sleep(0.1)
+    return number
+
+
+def _stopped(worker: subprocess.Popen[bytes]) -> bool:
     return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
@@ -209,5 +215,5 @@ async def _has(table: Bench, name: str, text: str) -> bool:
     return text in table.log(name)
 
 
-async def _taken_twice(table: Bench, name: str) -> bool:
+def _taken_twice(table: Bench, name: str) -> bool:
     return table.log(name).count("partition-taken") > PARTITIONS
