@@ -44,7 +44,7 @@ class Backtest:
         counted: dict[str, Counter[str]] = {}
         for decision in self.decisions:
             codes = " ".join(sorted(r.code for r in decision.reasons))
-            counted.setdefault(decision.result, Counter())[codes] += 1
+            counted.setdefault(decision.result.value, Counter())[codes] += 1
         return {result: dict(codes.most_common()) for result, codes in sorted(counted.items())}
 
 
