@@ -3,8 +3,8 @@
 Source: the conditions and counts that Kubernetes' controllers and Flux write, as their API documentation defines them.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from abdrift.facts.health import HealthReason, HealthStatus
 
@@ -23,11 +23,16 @@ def condition(obj: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     return next((c for c in conditions if c.get("type") == kind), {})
 
 
+def _because(found: Mapping[str, Any], status: HealthStatus, otherwise: str) -> HealthReason:
+    """Return a condition's own reason and message."""
+    return reason(str(found.get("reason") or otherwise), str(found.get("message") or ""), status)
+
+
 def deployment(obj: Mapping[str, Any]) -> Reasons:
     """Judge a Deployment: failing when stuck or nothing is available, degraded when some replicas are missing."""
     progressing = condition(obj, "Progressing")
     if progressing.get("status") == "False":
-        return (reason(str(progressing.get("reason")), str(progressing.get("message", "")), FAILING),)
+        return (_because(progressing, FAILING, "NotProgressing"),)
     return _replicas(obj, _wanted(obj), "availableReplicas", "available")
 
 
@@ -46,7 +51,7 @@ def job(obj: Mapping[str, Any]) -> Reasons:
     """Judge a Job by its Failed condition."""
     failed = condition(obj, "Failed")
     if failed.get("status") == "True":
-        return (reason(str(failed.get("reason", "Failed")), str(failed.get("message", "")), FAILING),)
+        return (_because(failed, FAILING, "Failed"),)
     return ()
 
 
@@ -78,10 +83,10 @@ def gitops(obj: Mapping[str, Any]) -> Reasons:
         return (reason("Suspended", "reconciliation is suspended", DEGRADED, "spec"),)
     stalled, ready = condition(obj, "Stalled"), condition(obj, "Ready")
     if stalled.get("status") == "True":
-        return (reason(str(stalled.get("reason", "Stalled")), str(stalled.get("message", "")), FAILING),)
+        return (_because(stalled, FAILING, "Stalled"),)
     if ready.get("status") == "False":
         waiting = ready.get("reason") == "DependencyNotReady"
-        return (reason(str(ready.get("reason")), str(ready.get("message", "")), DEGRADED if waiting else FAILING),)
+        return (_because(ready, DEGRADED if waiting else FAILING, "NotReady"),)
     if ready.get("status") == "True" or condition(obj, "Reconciling").get("status") == "True":
         return ()
     return (reason("NotReported", "the controller has reported no Ready condition", UNKNOWN),)
@@ -121,9 +126,18 @@ ASSESSORS: dict[tuple[str, str], tuple[str, Callable[[Mapping[str, Any]], Reason
 }
 """By group and kind: the scope of the health fact, and who judges it."""
 
-_ORDER = {HEALTHY: 0, UNKNOWN: 1, DEGRADED: 2, FAILING: 3}
+_ORDER: dict[str, int] = {HEALTHY: 0, UNKNOWN: 1, DEGRADED: 2, FAILING: 3}
 
 
-def worst(reasons: Reasons) -> HealthStatus:
+class Spoken(Protocol):
+    """A reason, as a fact or as a cell has it."""
+
+    @property
+    def status(self) -> str:
+        """The status that this reason alone would give."""
+        ...
+
+
+def worst(reasons: Iterable[Spoken]) -> HealthStatus:
     """Return the status that the reasons give together; healthy where there are none."""
-    return max((r.status for r in reasons), key=_ORDER.__getitem__, default=HEALTHY)
+    return HealthStatus(max((r.status for r in reasons), key=_ORDER.__getitem__, default=HEALTHY))

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from abdrift.facts.health import HealthReason
 from streams.health.warnings import Warnings
 
 
@@ -14,9 +15,14 @@ class Reason(msgspec.Struct, frozen=True):
     since_ms: int
     source: str = ""
 
+    @classmethod
+    def of(cls, one: HealthReason) -> "Reason":
+        """Return a reason as it was just found; since when it has held is known where it is settled."""
+        return cls(one.code, one.message, one.status.value, 0, one.source or "")
+
 
 class Resource(msgspec.Struct, frozen=True, tag="resource"):
-    """One resource: what is published, and what would be if it lasts."""
+    """One resource: what it says of itself, what is published, and what would be if it lasts."""
 
     scope: str
     cluster: str
@@ -26,6 +32,12 @@ class Resource(msgspec.Struct, frozen=True, tag="resource"):
     namespace: str = ""
     name: str = ""
     uid: str = ""
+    epoch: tuple[str, int] = ("", 0)
+    """Source and epoch of the agent that saw it last."""
+    seen_ms: int = 0
+    """When that agent saw it, by its own clock."""
+    found: tuple[Reason, ...] = ()
+    """What its own status speaks of; Events and silence are weighed anew each time."""
     status: str = "unknown"
     since_ms: int = 0
     reasons: tuple[Reason, ...] = ()
@@ -33,14 +45,15 @@ class Resource(msgspec.Struct, frozen=True, tag="resource"):
     candidate_since_ms: int = 0
     candidate_reasons: tuple[Reason, ...] = ()
     revision: int = 0
-    seen_ms: int = 0
     published_ms: int = 0
     members: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """For rollups: healthy, degraded, failing, unknown."""
+    """Of namespaces and clusters: how many members are healthy, degraded, failing, unknown, as published."""
+    counted: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """The same as counted so far."""
 
 
 class Cluster(msgspec.Struct, frozen=True, tag="cluster"):
-    """What is known of a cluster's agent, and which timers run for its resources."""
+    """What is known of a cluster's agent."""
 
     name: str
     uid: str = ""
@@ -48,22 +61,30 @@ class Cluster(msgspec.Struct, frozen=True, tag="cluster"):
     heartbeat_ms: int = 0
     """Append time of the newest heartbeat; 0 before the first."""
     interval_ms: int = 0
-    silent: bool = False
+    silent: bool = True
+    """Until the first heartbeat, and again when heartbeats stay away: nothing vouches for what was seen."""
     lost: dict[str, str] = {}
     """Kinds that cannot be seen, with the reason."""
-    due: dict[str, int] = {}
-    """Resource keys whose candidate status settles at that time."""
 
 
 class Index(msgspec.Struct, frozen=True, tag="index"):
-    """The keys of one cluster's resources, by scope; and which clusters a partition holds."""
+    """The keys of one cluster's resources; and, at `CLUSTERS`, the names of a partition's clusters."""
 
     keys: tuple[str, ...] = ()
 
 
-Cell = Resource | Cluster | Index | Warnings
+class Timers(msgspec.Struct, frozen=True, tag="timers"):
+    """Which of one cluster's resources are to be judged again, and when: append time, by key."""
+
+    due_ms: dict[str, int] = {}
+    earliest_ms: int = 0
+
+
+Cell = Resource | Cluster | Index | Timers | Warnings
 
 CLUSTERS = "clusters"
+OBSERVED_SCOPES = ("workload", "gitops", "node")
+"""Scopes of what agents see; the others are counted up from these."""
 
 
 def cluster_key(cluster: str) -> str:
@@ -74,6 +95,11 @@ def cluster_key(cluster: str) -> str:
 def index_key(cluster: str) -> str:
     """Return the key of the index of a cluster's resources."""
     return f"index/{cluster}"
+
+
+def timers_key(cluster: str) -> str:
+    """Return the key of the timers of a cluster's resources."""
+    return f"timers/{cluster}"
 
 
 def warnings_key(resource_id: str) -> str:

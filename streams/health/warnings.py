@@ -8,6 +8,8 @@ _FORGETTING = 0.05
 """Share by which each past minute moves the usual rate: half of it is forgotten in about 14 minutes."""
 _FACTOR = 3.0
 _AT_LEAST = 5
+_FORGOTTEN_PER_MINUTE = 0.01
+_MAX_IDLE_MINUTES = 60 * 24
 
 
 class Warnings(msgspec.Struct, frozen=True, tag="warnings"):
@@ -28,11 +30,16 @@ class Warnings(msgspec.Struct, frozen=True, tag="warnings"):
         """Whether the window holds more than this workload's usual rate explains."""
         return self.recent >= max(_AT_LEAST, _FACTOR * self.usual_per_minute * WINDOW_MINUTES)
 
+    @property
+    def spent(self) -> bool:
+        """Whether it says nothing more than a fresh one would."""
+        return self.recent == 0 and self.usual_per_minute < _FORGOTTEN_PER_MINUTE
+
 
 def advance(state: Warnings, now_ms: int) -> Warnings:
     """Move the window on to now; minutes that leave it teach the usual rate."""
     minute = now_ms // MINUTE_MS
-    if not state.minute or minute - state.minute > 60 * 24:
+    if not state.minute or minute - state.minute > _MAX_IDLE_MINUTES:
         return Warnings(minute=minute, last_reason=state.last_reason)
     counts, usual = list(state.counts), state.usual_per_minute
     for _ in range(minute - state.minute):

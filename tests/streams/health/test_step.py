@@ -25,9 +25,10 @@ class Story:
         self.refused: list[Any] = []
         self.offset = 0
 
-    def feed(self, at_seconds: float, *rows: ObjectRow, frame: frames.Frame | None = None) -> "Story":
+    def feed(self, at_seconds: float, *rows: ObjectRow, frame: frames.Frame | None = None, epoch: int = 1) -> "Story":
         if rows:
-            encoded = frames.encode(objects.OBJECTS, objects.columns_of(rows), ("kubernetes/edge-1", 1, self.offset))
+            part = ("kubernetes/edge-1", epoch, self.offset)
+            encoded = frames.encode(objects.OBJECTS, objects.columns_of(rows), part)
             frame = frames.decode(encoded.value, encoded.headers)
         record = Input(TOPIC, 0, self.offset, T0 + int(at_seconds * 1000), frame=frame)
         self.offset += 1
@@ -180,8 +181,11 @@ def test_deleted_and_unlisted_workloads_are_forgotten() -> None:
         detail=encode_detail(SyncDetail(began_ms=T0 + 1, objects=0)),
     )
     story.feed(2, synced)
+    assert story.status(WEB.replace("web", "api")) == "healthy", "within an epoch, deletions are told one by one"
+    story.feed(3, synced, epoch=2)
     assert story.latest[WEB.replace("web", "api")] is None
     assert story.latest[SHOP] is None
+    assert {key.partition("/")[0] for key in story.cells} == {"agent", "clusters", "cluster", "index"}
 
 
 @pytest.mark.parametrize(
