@@ -190,8 +190,10 @@ class OwnerCell(Cell, frozen=True, kw_only=True, tag="owner"):
     failing_since_ms: int = 0
     suspended_since_ms: int = 0
     objects: dict[str, str] = {}
-    """Of each inventoried object: proven, ignored (proven but for ignored fields), drifted, unproven, settling, missing,
-    exempt or unknown."""
+    """Of each inventoried object: proven, ignored (proven but for ignored fields), drifted, unproven,
+    settling, missing, exempt or unknown."""
+    holds: dict[str, int] = {}
+    """Until when a person holds off what is done to an object of it (ms since the epoch)."""
     known: bool = False
     """Whether it is known which objects it owns."""
     manifest_version: int = 0

@@ -170,7 +170,8 @@ def _rules(raw: bytes) -> tuple[ignore.Rule, ...]:
 
 def _of_git(change: Change, entries: Sequence[Entry], against: Reference, live: Mapping[str, Any]) -> Judged:
     """Return a difference from what Git says, with who made it as far as that left a trace."""
-    by = next(iter(owners(entries, live, change.path)), None) if change.op != "remove" else None
+    writers = owners(entries, live, change.path) if change.op != "remove" else ()
+    by = next((each for each in writers if each.manager != against.manager), writers[0] if writers else None)
     old = change.old
     if change.op == "add" and against.changed and change.path in _paths(against):
         old = managers.value_at(against.snapshot, change.path)

@@ -23,9 +23,12 @@ def judge(work: Work, cluster: str, oid: str) -> None:
     work.close(cluster, DriftKind.ORPHANED, oid, "corrected")
     state = _state(work, cluster, cell, owner)
     if owner.objects.get(oid) != state:
-        work.put_owner(cluster, msgspec.structs.replace(owner, objects={**owner.objects, oid: state}))
-    elif cell.hold_until_ms:
-        work.verdicts[cluster, owner.ref.id] = None
+        owner = msgspec.structs.replace(owner, objects={**owner.objects, oid: state})
+        work.put_owner(cluster, owner)
+    if owner.holds.get(oid, 0) != cell.hold_until_ms:
+        holds = {**owner.holds, oid: cell.hold_until_ms}
+        kept = {key: until_ms for key, until_ms in holds.items() if until_ms and key in owner.objects}
+        work.put_owner(cluster, msgspec.structs.replace(owner, holds=kept))
 
 
 def _judge_unclaimed(work: Work, cluster: str, cell: ObjectCell) -> None:

@@ -111,6 +111,7 @@ def claim(work: Work, cluster: str, owner_id: str, entries: Iterable[tuple[str, 
     assert owner is not None
     named = dict(entries)
     objects = {oid: owner.objects.get(oid, "unknown") for oid in named}
+    holds = {oid: until_ms for oid, until_ms in owner.holds.items() if oid in named}
     for oid, version in named.items():
         if oid in owner.objects:
             continue
@@ -125,7 +126,7 @@ def claim(work: Work, cluster: str, owner_id: str, entries: Iterable[tuple[str, 
     if counted != seen.inventoried:
         work.inventories[cluster] = None
     if objects != owner.objects or not owner.known:
-        work.put_owner(cluster, msgspec.structs.replace(owner, objects=objects, known=True))
+        work.put_owner(cluster, msgspec.structs.replace(owner, objects=objects, holds=holds, known=True))
         for oid in orphaned.labelled(work, cluster, owner_id):
             work.objects[cluster, oid] = None
 

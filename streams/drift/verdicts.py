@@ -60,7 +60,8 @@ def _verdict(work: Work, cluster: str, owner: OwnerCell) -> OwnerVerdict:
     artifact = source.artifact if source else ""
     if owner.ref.group == references.HELM_GROUP and activity.is_version(owner.view.applied, artifact):
         artifact = owner.view.applied  # a release spells an OCI artifact's revision its own way
-    held_until_ms = _held_until_ms(work, cluster, owner)
+    held_until_ms = max(owner.view.hold_until_ms, *owner.holds.values(), 0)
+    held_until_ms = held_until_ms if held_until_ms > work.now_ms else 0
     return OwnerVerdict(
         verdict_id=id_of(cluster, owner.ref.id),
         revision=owner.revision + 1,
@@ -124,16 +125,6 @@ def _blind_spots(seen: ClusterCell, kinds: set[str]) -> list[str]:
     if seen.silent:
         return ["silent"]
     return [f"{why}:{kind.removeprefix('/')}" for kind in sorted(kinds) if (why := evidence.weakness(seen, kind))]
-
-
-def _held_until_ms(work: Work, cluster: str, owner: OwnerCell) -> int:
-    """Return the latest hold on the owner or one of its objects. A hold that is over is none."""
-    holds = [owner.view.hold_until_ms]
-    for oid in owner.objects:
-        cell = work.object(cluster, oid)
-        holds.append(cell.hold_until_ms if cell else 0)
-    latest = max(holds)
-    return latest if latest > work.now_ms else 0
 
 
 def _digest(verdict: OwnerVerdict) -> str:

@@ -149,7 +149,7 @@ def config(*, applied_ms: int = T0_MS, color: str = "blue", name: str = "app-con
 WEB_ENTRY, CONFIG_ENTRY = "demo_web_apps_Deployment", "demo_app-config__ConfigMap"
 
 
-def kustomization(  # noqa: PLR0913  a Kustomization has that many sides
+def kustomization(
     *,
     entries: tuple[str, ...] | None = (WEB_ENTRY, CONFIG_ENTRY),
     ready: str = "True",

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tests.streams.drift.scenario import T0_MS, Scenario, config, edited, entry, web
+from tests.streams.drift.scenario import T0_MS, Scenario, edited, entry, web
 
 EDIT_MS = T0_MS + 5_000
 IMAGE = "/spec/template/spec/containers/0/image"

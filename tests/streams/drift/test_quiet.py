@@ -203,5 +203,5 @@ def test_a_suspend_that_abdrift_wrote_is_no_edit_of_the_object(manager: str, exp
     inner["metadata"]["uid"] = "uid-inner"
     own = ("flux-system_inner_kustomize.toolkit.fluxcd.io_Kustomization",)
     scenario = Scenario().started(repository(), kustomization(entries=own), inner).reconciled(entries=own).after(5_000)
-    scenario.see(edited(inner, "/spec/suspend", True, entry(manager, "Update", LATER_MS, "spec.suspend")))
+    scenario.see(edited(inner, "/spec/suspend", "yes", entry(manager, "Update", LATER_MS, "spec.suspend")))
     assert len([each for each in scenario.open() if each.kind == "changed"]) == expected
