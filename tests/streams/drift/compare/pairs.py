@@ -201,6 +201,15 @@ INGRESS = obj(
     },
 )
 
+JOB = obj(
+    "batch/v1",
+    "Job",
+    spec={
+        "completions": 3,
+        "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "c"}]}},
+    },
+)
+
 SERVER_FILLED = {
     C0 + "/imagePullPolicy": "IfNotPresent",
     C0 + "/terminationMessagePath": "/dev/termination-log",
@@ -467,6 +476,47 @@ EDITS: dict[str, dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
         "data-key": (CONFIGMAP, {}, {"/data/b": GONE}),
         "data": (CONFIGMAP, {}, {"/data": GONE}),
         "target-port": (SERVICE, {}, {"/spec/ports/1/targetPort": GONE}),
+        "pull-policy-by-digest": (
+            put(DEPLOYMENT, {C0 + "/image": "x@sha256:ab", C0 + "/imagePullPolicy": "Always"}),
+            {},
+            {C0 + "/imagePullPolicy": GONE},
+        ),
+        "pull-policy-without-tag": (
+            put(DEPLOYMENT, {C0 + "/image": "host:5000/x", C0 + "/imagePullPolicy": "Always"}),
+            {},
+            {C0 + "/imagePullPolicy": GONE},
+        ),
+        "strategy": (put(DEPLOYMENT, {"/spec/strategy": {"type": "Recreate"}}), {}, {"/spec/strategy": GONE}),
+        "rolling-update": (
+            put(DEPLOYMENT, {"/spec/strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}),
+            {},
+            {"/spec/strategy/rollingUpdate": GONE},
+        ),
+        "rolling-update-to-recreate": (
+            put(DEPLOYMENT, {"/spec/strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}),
+            {},
+            {"/spec/strategy": {"type": "Recreate"}},
+        ),
+        "empty-dir": (
+            put(DEPLOYMENT, {POD + "/volumes/0/emptyDir": {"medium": "Memory"}}),
+            {},
+            {POD + "/volumes/0/emptyDir": GONE},
+        ),
+        "volume-source": (
+            DEPLOYMENT,
+            {},
+            {POD + "/volumes/0": {"name": "tmp", "configMap": {"name": "x"}}},
+        ),
+        "requests-back-to-limits": (DEPLOYMENT, {}, {C0 + "/resources/requests": GONE}),
+        "completions": (JOB, {}, {"/spec/completions": GONE}),
+        "completions-beside-parallelism": (put(JOB, {"/spec/parallelism": 2}), {}, {"/spec/completions": GONE}),
+        "policy-types": (
+            put(NETWORKPOLICY, {"/spec/egress": [{}], "/spec/policyTypes": ["Ingress"]}),
+            {},
+            {"/spec/policyTypes": GONE},
+        ),
+        "pod-selector": (NETWORKPOLICY, {}, {"/spec/podSelector": GONE}),
+        "template-labels": (DEPLOYMENT, {}, {"/spec/template/metadata": GONE}),
         "not-live-either": (CONFIGMAP, {"/data/b": GONE}, {"/data/b": GONE}),
     },
     "changed": {
@@ -540,7 +590,11 @@ def _others() -> list[dict[str, Any]]:
     scaled = put(DEPLOYMENT, {"/spec/replicas": 5})
     scale = {"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 5}}
     env = put(DEPLOYMENT, {C0 + "/env/2": {"name": "X", "value": "9"}})
+    args = {"spec": {"template": {"spec": {"containers": [{"name": "web", "args": ["--a"]}]}}}}
+    scalars = entry("someone", {"apiVersion": "apps/v1", "kind": "Deployment", **args})
     rows = {
+        "co-owned-list": (shared(DEPLOYMENT, DEPLOYMENT, scalars), put(DEPLOYMENT, {C0 + "/args": GONE})),
+        "co-owned-keyed-list": (shared(DEPLOYMENT, DEPLOYMENT, scalars), put(DEPLOYMENT, {POD + "/containers": GONE})),
         "co-owned-given-up": (
             shared(DEPLOYMENT, scaled, entry("kubectl", scale, "Update")),
             put(DEPLOYMENT, {"/spec/replicas": GONE}),

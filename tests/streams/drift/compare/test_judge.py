@@ -178,3 +178,42 @@ def test_documents_are_left_as_they_were() -> None:
     before = put(live, {}), put(desired, {})
     compare(live, desired, parse_options({"ignore": ["/spec/template/spec"]}))
     assert (live, desired) == before
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        pytest.param([], "are an object", id="a list"),
+        pytest.param({"managers": "x"}, "no options managers", id="unknown"),
+        pytest.param({"manager": 7}, "a name or a list", id="a number"),
+        pytest.param({"manager": [7]}, "a name or a list", id="numbers"),
+        pytest.param({"known_types": {"a/B": "c"}}, "known_types maps", id="known types"),
+        pytest.param({"ignore": ["/a"] * 1_001}, "more than 1000", id="too many rules"),
+    ],
+)
+def test_bad_options_say_the_way_out(raw: Any, says: str) -> None:
+    with pytest.raises(UnjudgeableError, match=says):
+        parse_options(raw)
+
+
+@pytest.mark.parametrize(
+    ("image", "default"),
+    [
+        ("x", "Always"),
+        ("h:5000/x", "Always"),
+        ("x:latest", "Always"),
+        ("x:1", "IfNotPresent"),
+        ("x@sha256:a", "IfNotPresent"),
+    ],
+)
+def test_the_pull_policy_follows_the_image(image: str, default: str) -> None:
+    base = put(DEPLOYMENT, {C0 + "/image": image})
+    assert not compare(base, put(base, {C0 + "/imagePullPolicy": default})).modified
+    assert compare(base, put(base, {C0 + "/imagePullPolicy": "Never"})).modified
+
+
+def test_sets_compare_by_member() -> None:
+    live = put(CONFIGMAP, {"/metadata/finalizers": ["foreign/x", "a/b"]})
+    options = CompareOptions(managers=("argocd-controller",))
+    assert not compare(live, put(CONFIGMAP, {"/metadata/finalizers": ["a/b"]}), options).modified
+    assert compare(live, put(CONFIGMAP, {"/metadata/finalizers": ["c/d"]}), options).paths == ["/metadata/finalizers/0"]
