@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
-from abdrift.clock import parse_rfc3339_ms, to_datetime
+from abdrift.clock import to_datetime
 from abdrift.facts.base import Evidence, SourceEvidence
 from abdrift.facts.health import Health, HealthReason, HealthScope, HealthStatus
 from abdrift.facts.inventory import ClusterInventory
@@ -15,7 +15,7 @@ from abdrift.topics import FLEET_HEALTH, FLEET_REDUCED, HEALTH, INVENTORY, Topic
 from streams.health import rollup
 from streams.health.assess import worst
 from streams.overlay import Overlay
-from streams.step import Batch, Input, Outgoing, Publication, Refused, Result, publish
+from streams.step import Batch, Input, Outgoing, Publication, Refused, Result, publish, tombstone
 
 FLEET = "fleet/all"
 
@@ -25,7 +25,6 @@ class Member(msgspec.Struct, frozen=True, tag="member"):
 
     status: str = ""
     revision: int = 0
-    last_seen_ms: int = 0
     site: str = ""
     region: str = ""
 
@@ -61,25 +60,22 @@ class RollupStep:
             except ValidationError as error:
                 refused.append(Refused(record.cause(), "bad-fact", str(error)))
                 continue
-            facts += [fact for key in touched if (fact := _judge(overlay, key, record)) is not None]
+            facts += [_judge(overlay, key, record) for key in touched]
         return Result(overlay.changed, facts, refused)
 
 
 def _absorb(cells: Overlay[Cell], record: Input) -> list[str]:
-    """Take one fact in; return the groups whose counts it may have changed."""
+    """Take one fact in; return the groups whose counts it changed."""
     event = record.event
     if event is None or event.cluster is None:
-        return []
+        return _forget(cells, record.key or "") if record.tombstone else []
     key = f"member/{event.cluster}"
     before = cells.get(key, Member) or Member()
     if event.type == HEALTH.name:
         health = Health.model_validate(event.data)
         if health.scope is not HealthScope.CLUSTER or health.revision <= before.revision:
             return []
-        seen_ms = parse_rfc3339_ms(event.data.get("last_seen")) or before.last_seen_ms
-        after = msgspec.structs.replace(
-            before, status=health.status.value, revision=health.revision, last_seen_ms=seen_ms
-        )
+        after = msgspec.structs.replace(before, status=health.status.value, revision=health.revision)
     elif event.type == INVENTORY.name:
         labels = ClusterInventory.model_validate(event.data).labels
         after = msgspec.structs.replace(before, site=labels.get("site", ""), region=labels.get("region", ""))
@@ -87,6 +83,16 @@ def _absorb(cells: Overlay[Cell], record: Input) -> list[str]:
         return []
     cells.put(key, after)
     return _move(cells, before, after)
+
+
+def _forget(cells: Overlay[Cell], key: str) -> list[str]:
+    """Let go of a cluster whose health or inventory was withdrawn."""
+    name = key.removeprefix(f"{HealthScope.CLUSTER}/")
+    before = cells.get(f"member/{name}", Member)
+    if before is None:
+        return []
+    cells.drop(f"member/{name}")
+    return _move(cells, before, Member())
 
 
 def _groups(member: Member) -> list[str]:
@@ -109,10 +115,12 @@ def _move(cells: Overlay[Cell], before: Member, after: Member) -> list[str]:
     return list(touched)
 
 
-def _judge(cells: Overlay[Cell], key: str, record: Input) -> Outgoing | None:
+def _judge(cells: Overlay[Cell], key: str, record: Input) -> Outgoing:
     group = cells.get(key, Group)
-    if group is None:
-        return None
+    assert group is not None, "a group is kept when its members move"
+    if key != FLEET and not sum(group.members):
+        cells.drop(key)
+        return tombstone(FLEET_HEALTH, key, FLEET_SCOPE)
     reasons = rollup.judge(group.members, "clusters")
     status = worst(reasons).value
     since_ms = group.since_ms if status == group.status and group.since_ms else record.append_ms
