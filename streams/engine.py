@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -18,8 +19,6 @@ import faust.auth
 import msgspec
 import rocksdict
 from aiokafka import TopicPartition
-from aiokafka.admin import NewTopic
-from aiokafka.errors import TopicAlreadyExistsError
 from faust.types import TP
 
 from abdrift import kafka
@@ -27,33 +26,17 @@ from abdrift.topics import DEAD_LETTERS
 from streams.commit import Fence, Owner, Seen
 from streams.decode import Record
 from streams.lane import Headers, Lane, Pending, Shared, SupersededError
+from streams.preparation import TABLE, EngineError, changelog_topic, group_id, prepare
 from streams.processing import Processor
 from streams.settings import EngineSettings, Surroundings
 from streams.step import Step
 from streams.telemetry import Metrics, event
 
-GROUP_PREFIX: Final = "abdrift-"
-_TABLE: Final = "state"
-_NEW_TOPIC_TRIES: Final = 100
+_RECOVERY_TOLD_SECONDS: Final = 1.0
+__all__ = ["EngineError", "StepWorker", "run"]
+
 _FENCE_KEY: Final = b"__abdrift\0fence"
 _MAX_REQUEST_BYTES: Final = DEAD_LETTERS.max_message_bytes
-_CHANGELOG_CONFIG: Final = {
-    "cleanup.policy": "compact",
-    # A superseded owner's late record covers a rightful one; until it is found and healed, both must still be there.
-    "min.compaction.lag.ms": "3600000",
-    "segment.ms": "3600000",
-    "max.message.bytes": "1048588",
-    "message.timestamp.type": "LogAppendTime",
-}
-
-
-class EngineError(Exception):
-    """The engine cannot start or had to stop; the message says why, and the way out where there is one."""
-
-
-def changelog_topic(step: str) -> str:
-    """Return the name of the topic that keeps a step's state."""
-    return f"{GROUP_PREFIX}{step}-{_TABLE}-changelog"
 
 
 class _LocalState:
@@ -101,7 +84,7 @@ class _LocalState:
         return self.table.data._db_for_partition(partition)  # noqa: SLF001  Faust's store asks for a current event
 
 
-class _FencedTable(faust.Table):  # type: ignore[misc]  Faust has no types
+class _FencedTable(faust.Table[bytes, bytes]):
     """A table whose recovery refuses what superseded owners wrote, and fails loudly."""
 
     def __init__(self, app: Any, *, local: _LocalState, worker: "StepWorker", **options: Any) -> None:
@@ -208,12 +191,34 @@ class StepWorker:
 
     async def start(self) -> None:
         """Join the group, recover, work. Returns once the first assignment is recovered."""
-        await self.app.start()
+        telling = asyncio.create_task(self._tell_of_recovery())
+        try:
+            await self.app.start()
+        finally:
+            telling.cancel()
+            self._metrics.restore_remaining.labels(self.step.name).set(0)
 
     async def stop(self) -> None:
         """Finish the batches at hand and leave the group."""
         await self._drop_lanes()
         await self.app.stop()
+
+    async def _tell_of_recovery(self) -> None:
+        """Show how much of the changelog is still to be read, each second."""
+        begun = time.monotonic()
+        first: int | None = None
+        while True:
+            await asyncio.sleep(_RECOVERY_TOLD_SECONDS)
+            if not self.app.in_recovery:
+                continue
+            left = sum(max(0, count) for count in self.app.tables.recovery.active_remaining().values())
+            first = first or left
+            elapsed = time.monotonic() - begun
+            self._metrics.restore_remaining.labels(self.step.name).set(left)
+            to_go = elapsed * left / (first - left) if first > left else None
+            event(
+                logging.INFO, "restoring", step=self.step.name, records_left=left, seconds_left=to_go and round(to_go)
+            )
 
     def _wire(self) -> None:
         app, step = self.app, self.step
@@ -221,7 +226,7 @@ class StepWorker:
             app,
             local=self._local,
             worker=self,
-            name=_TABLE,
+            name=TABLE,
             partitions=self._partitions,
             key_type=bytes,
             value_type=bytes,
@@ -315,14 +320,21 @@ class StepWorker:
         if isinstance(error, SupersededError):
             # The group has moved on without us; Kafka will say so at the next heartbeat and assign anew.
             event(logging.WARNING, "superseded", step=self.step.name, lane=task.get_name(), reason=error)
+            patience_seconds = self._settings.rebalance_timeout_seconds + self._settings.session_timeout_seconds
+            asyncio.get_running_loop().call_later(patience_seconds, self._give_up_on, task, error)
             return
         self.fail(error)
+
+    def _give_up_on(self, ended: asyncio.Task[None], error: SupersededError) -> None:
+        """Stop the worker where a superseded lane was never taken away: its partition would stand still."""
+        if any(task is ended for _, task in self._lanes.values()):
+            self.fail(error)
 
 
 def _faust_app(step: Step[Any], settings: EngineSettings, partitions: int) -> Any:
     credentials = settings.kafka.faust_credentials()
     return faust.App(
-        f"{GROUP_PREFIX}{step.name}",
+        group_id(step.name),
         broker=settings.kafka.faust_broker(),
         broker_client_id=settings.kafka.client_id,
         broker_credentials=getattr(faust, credentials[0])(**credentials[1]) if credentials else None,
@@ -349,48 +361,6 @@ def _faust_app(step: Step[Any], settings: EngineSettings, partitions: int) -> An
         autodiscover=False,
         web_enabled=False,
     )
-
-
-async def _prepare(steps: Sequence[Step[Any]], settings: EngineSettings) -> dict[str, int]:
-    """Check the steps' topics and create what keeps their state. Return each topic's number of partitions.
-
-    Raises:
-        EngineError: a topic is missing, or has another number of partitions than it must.
-        kafka.KafkaUnreachableError: no broker lets this client in.
-
-    """
-    names = {topic.name for step in steps for topic in (*step.reads, *step.writes)} | {DEAD_LETTERS.name}
-    async with kafka.admin(settings.kafka) as admin:
-        existing = set(await admin.list_topics())
-        if missing := sorted(names - existing):
-            raise EngineError(f"no topic {', '.join(missing)}: run `abdrift topics create`")
-        counts = await _partition_counts(admin, names)
-        for step in steps:
-            (settings.data_dir / step.name).mkdir(mode=0o700, parents=True, exist_ok=True)
-            if len({counts[topic.name] for topic in step.reads}) != 1:
-                found = ", ".join(f"{topic.name} {counts[topic.name]}" for topic in step.reads)
-                raise EngineError(f"step {step.name} needs its inputs to have equally many partitions: {found}")
-            await _prepare_changelog(admin, step, counts[step.reads[0].name], settings)
-    return counts
-
-
-async def _prepare_changelog(admin: Any, step: Step[Any], partitions: int, settings: EngineSettings) -> None:
-    name = changelog_topic(step.name)
-    config = {**_CHANGELOG_CONFIG, **settings.changelog_config}
-    with contextlib.suppress(TopicAlreadyExistsError):
-        await admin.create_topics([NewTopic(name, partitions, settings.replication_factor, topic_configs=config)])
-    # A topic that was just created is told of without partitions until they have leaders.
-    for _ in range(_NEW_TOPIC_TRIES):
-        found = (await _partition_counts(admin, {name})).get(name, 0)
-        if found:
-            break
-        await asyncio.sleep(0.1)
-    if found != partitions:
-        raise EngineError(f"{name} has {found} partitions, step {step.name}'s inputs have {partitions}")
-
-
-async def _partition_counts(admin: Any, names: Iterable[str]) -> dict[str, int]:
-    return {found["topic"]: len(found["partitions"]) for found in await admin.describe_topics(sorted(names))}
 
 
 def _quiet_faust() -> None:
@@ -425,7 +395,7 @@ async def run(
 
     """
     _quiet_faust()
-    counts = await _prepare(steps, settings)
+    counts = await prepare(steps, settings)
     metrics = metrics or Metrics()
     workers = [StepWorker(step, settings, counts, around or Surroundings(), metrics) for step in steps]
     ended = stop or asyncio.Event()

@@ -51,7 +51,8 @@ class Processor(Generic[CellT]):
 
     def decode_cell(self, value: bytes) -> CellT:
         """Return a cell from its encoding."""
-        return self._decoder.decode(value)
+        cell: CellT = self._decoder.decode(value)
+        return cell
 
     def encode_cell(self, cell: CellT) -> bytes:
         """Return a cell's encoding."""

@@ -19,7 +19,7 @@ from aiokafka.errors import TopicAlreadyExistsError
 from abdrift import kafka, topics
 from abdrift.cloudevents import CloudEvent
 from abdrift.partitions import partition_of
-from streams.engine import changelog_topic
+from streams.preparation import changelog_topic
 from streams.step import Cause, Publication, publish
 from tests.streams.counting import Counting
 
@@ -89,7 +89,7 @@ class Bench:
         """Return everything on a topic."""
         found: list[Any] = []
         async with kafka.consumer(self.settings, topic) as consumer:
-            while not consumer.assignment():
+            while not consumer.assignment():  # noqa: ASYNC110  aiokafka tells nobody
                 await asyncio.sleep(0.02)
             ends = await consumer.end_offsets(consumer.assignment())
             for tp, end in ends.items():

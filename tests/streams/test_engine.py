@@ -130,7 +130,8 @@ async def test_an_owner_that_wakes_after_its_session_changes_nothing(kafka: Embe
             table.start("B")
             await table.until_counted(60)
             first.send_signal(signal.SIGCONT)
-            number = await _feed_until(table, number, lambda: _taken_twice(table, "A"))
+            # Back in the group; or ended, loudly, if a write of its was on the way for longer than it may be.
+            number = await _feed_until(table, number, lambda: _taken_twice(table, "A") or bool(first.poll()))
             await table.send(range(number, number + 50))
             await table.until_counted(60)
             await table.check()
@@ -164,8 +165,8 @@ async def test_silent_partitions_get_ticks_and_busy_ones_do_not(table: Bench) ->
         await table.send(range(1, 2), clusters=1)
     ticks = [r for r in await table.records(table.step.input.name) if ("abdrift-kind", b"tick") in r.headers]
     by_partition = {p: sum(r.partition == p for r in ticks) for p in range(PARTITIONS)}
-    assert sorted(by_partition.values())[0] <= 1, by_partition
-    assert sorted(by_partition.values())[1] >= 2, by_partition
+    fewest, *others = sorted(by_partition.values())
+    assert fewest <= 1 < min(others), by_partition
     assert all(r.value is None and r.key == b"abdrift-tick" for r in ticks)
 
 

@@ -1,0 +1,128 @@
+"""One step over one batch: a bug's record is set apart, its neighbours go on."""
+
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from abdrift import topics
+from abdrift.cloudevents import CloudEvent
+from abdrift.partitions import partition_of
+from streams.commit import CHUNK_BYTES
+from streams.decode import Record
+from streams.processing import Processor, Setting
+from streams.step import Batch, Publication, Result, publish, tombstone
+
+SETTING = Setting(partition=0, partitions=8, lag_ms=0, restoring=False)
+SINGLE = topics.FLEET_REDUCED
+
+
+class Sum(msgspec.Struct, frozen=True):
+    total: int = 0
+    ballast: bytes = b""
+
+
+class Summing:
+    """Adds numbers up under one key; says the total; None deletes; what is no number raises."""
+
+    name = "summing"
+    reads = (topics.FLEET_OUTCOMES,)
+    writes = (topics.FLEET_DECISIONS, SINGLE)
+    cell_type = Sum
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def process(self, cells: Mapping[str, Sum], batch: Batch) -> Result[Sum]:
+        self.batches.append(len(batch.inputs))
+        cell, facts = cells.get("sum"), []
+        for one in batch.inputs:
+            assert one.event is not None
+            number = one.event.data["n"]
+            if number is None:
+                cell = None
+                facts.append(tombstone(topics.FLEET_DECISIONS, "sum", "c1"))
+                continue
+            cell = Sum((cell or Sum()).total + number, b"x" * one.event.data.get("ballast", 0))
+            topic = SINGLE if number == 100 else topics.FLEET_DECISIONS
+            about = Publication(topic, topics.DECISION, "sum", "summing", one.cause(), one.append_ms, "c1")
+            facts.append(publish(about, {"total": cell.total}))
+        return Result({"sum": cell}, facts)
+
+
+def records(*numbers: object, ballast: int = 0) -> list[Record]:
+    def value(number: object) -> bytes:
+        data = {"n": number, "ballast": ballast}
+        return CloudEvent(
+            id="1", source="/t", type="t", subject="s", time="2026-01-01T00:00:00.000Z", data=data
+        ).encode()
+
+    return [Record(topics.FLEET_OUTCOMES.name, 0, i, i, None, value(number)) for i, number in enumerate(numbers)]
+
+
+@pytest.fixture
+def processor() -> Processor[Sum]:
+    return Processor(Summing(), {topics.FLEET_DECISIONS.name: 8, SINGLE.name: 1})
+
+
+def totals(processor: Processor[Sum], encoded: Mapping[str, bytes | None]) -> dict[str, int | None]:
+    return {key: None if value is None else processor.decode_cell(value).total for key, value in encoded.items()}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "total", "refused", "facts"),
+    [
+        pytest.param([1, 2, 3], 6, [], 3, id="all-well"),
+        pytest.param([1, "x", 3], 4, [1], 2, id="one-raises"),
+        pytest.param(["x", 2, 3], 5, [0], 2, id="the-first-raises"),
+        pytest.param([1, 2, "x"], 3, [2], 2, id="the-last-raises"),
+        pytest.param(["x", 2, "y", 4], 6, [0, 2], 2, id="two-raise"),
+        pytest.param([1, None], None, [], 2, id="deleted"),
+        pytest.param([1, None, "x", 5], 5, [2], 3, id="deleted-then-raised-then-anew"),
+    ],
+)
+def test_a_raising_record_stands_alone(
+    processor: Processor[Sum], numbers: list[object], total: int | None, refused: list[int], facts: int
+) -> None:
+    done = processor.run({}, records(*numbers), SETTING)
+    assert totals(processor, done.encoded) == {"sum": total}
+    assert [one.cause.offset for one in done.refused] == refused
+    assert all(one.reason == "step-error" for one in done.refused)
+    assert len(done.outbox) == facts
+
+
+def test_nothing_but_a_raising_record_changes_nothing(processor: Processor[Sum]) -> None:
+    before = {"sum": Sum(9)}
+    done = processor.run(before, records("x"), SETTING)
+    assert (done.cells, done.outbox, before) == ({}, [], {"sum": Sum(9)})
+    assert done.refused[0].message.startswith("TypeError: ")
+
+
+def test_halving_asks_the_step_a_logarithm_of_times() -> None:
+    step = Summing()
+    processor = Processor(step, {topics.FLEET_DECISIONS.name: 8, SINGLE.name: 1})
+    processor.run({}, records(*[1] * 63, "x"), SETTING)
+    assert len(step.batches) == 1 + 2 * 6
+
+
+def test_what_cannot_be_read_never_reaches_the_step(processor: Processor[Sum]) -> None:
+    bad = Record(topics.FLEET_OUTCOMES.name, 0, 9, 9, None, b"{")
+    done = processor.run({}, [*records(1), bad], SETTING)
+    assert [(one.cause.offset, one.reason) for one in done.refused] == [(9, "bad-event")]
+    assert totals(processor, done.encoded) == {"sum": 1}
+
+
+def test_facts_go_to_their_clusters_partition_and_to_the_only_one(processor: Processor[Sum]) -> None:
+    done = processor.run({}, records(1, 100, None), SETTING)
+    assert [(fact.topic, fact.partition) for fact in done.outbox] == [
+        (topics.FLEET_DECISIONS.name, partition_of("c1", 8)),
+        (SINGLE.name, 0),
+        (topics.FLEET_DECISIONS.name, partition_of("c1", 8)),
+    ]
+    assert done.outbox[-1].value is None
+
+
+def test_a_cell_too_large_for_a_record_is_the_records_fault(processor: Processor[Sum]) -> None:
+    done = processor.run({}, records(1, ballast=CHUNK_BYTES + 1), SETTING)
+    assert done.encoded == {}
+    assert "must shard" in done.refused[0].message
