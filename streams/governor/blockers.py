@@ -13,6 +13,8 @@ from streams.governor.cells import ClusterCell, FindingCell, OwnerCell, Reason
 from streams.governor.verbs import MOVES_REVISION, matching_rule
 from streams.governor.work import Work
 
+UNSURE = frozenset({"remote-cluster", "manifest-unreadable", "inventory-unknown", "objects-unknown", "deleting"})
+"""A verdict's reasons that leave open what a command would do, even where some drift is proven."""
 MAX_AFFECTED = 200
 """Findings that one command may name: a signed record has to hold them all, and a person to read them."""
 
@@ -89,7 +91,7 @@ def _knowledge(case: Case) -> Iterator[Reason]:
     if case.verb is not Verb.RESUME:  # what is suspended is never settled by a reconcile: a person decides
         if verdict.unproven:
             yield Reason("first-sight", f"{verdict.unproven} objects have no proven baseline; a reconcile settles them")
-        elif verdict.unknown:
+        elif verdict.unknown or UNSURE.intersection(verdict.reasons):
             why = ", ".join(verdict.reasons) or "no reason given"
             yield Reason("verdict-unknown", f"what this owner's objects are is not known: {why}")
         if verdict.suspended:

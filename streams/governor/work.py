@@ -3,8 +3,9 @@
 It lives for one call of `GovernorStep.process`; the cells given are never touched.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -73,12 +74,22 @@ class Work:
     def each(self, kind: type[T]) -> Iterator[tuple[str, T]]:
         """Yield the cells of a kind as they are now, in no particular order. Nothing may be put meanwhile."""
         changed = self._overlay.changed
-        for key, cell in self._cells.items():
-            if key not in changed and isinstance(cell, kind):
+        for key in self._keys_by_kind.get(kind, ()):
+            if key not in changed:
+                cell = self._cells[key]
+                assert isinstance(cell, kind), "keys are sorted by their cells' kinds"
                 yield key, cell
         for key, new in changed.items():
             if isinstance(new, kind):
                 yield key, new
+
+    @cached_property
+    def _keys_by_kind(self) -> Mapping[type, list[str]]:
+        """The keys as given, sorted once for all the passes of a sweep: there may be hundreds of thousands."""
+        sorted_out: defaultdict[type, list[str]] = defaultdict(list)
+        for key, cell in self._cells.items():
+            sorted_out[type(cell)].append(key)
+        return sorted_out
 
     def touch(self, owner: str) -> None:
         """Have an owner decided about after this input."""

@@ -59,6 +59,8 @@ def test_a_finding_is_decided_by_its_kind_and_rule(
 VERDICTS: dict[str, tuple[dict[str, Any], str]] = {
     "first-sight": ({"unproven": 1}, "refused: first-sight"),
     "unknown": ({"verdict": "unknown", "reasons": ["discovery-failed"]}, "refused: verdict-unknown"),
+    "drifted-but-unsure": ({"reasons": ["changed", "objects-unknown"]}, "refused: verdict-unknown"),
+    "drifted-and-missing": ({"reasons": ["changed", "objects-missing", "reconciling"]}, "commanded: allowed"),
     "unknown-unsaid": ({"verdict": "unknown"}, "refused: verdict-unknown"),
     "mass-deletion": ({"verdict": "unknown", "reasons": ["mass-deletion"]}, "refused: mass-deletion verdict-unknown"),
     "held": ({"held_until": stamp(START_MS + 60_000)}, "refused: held"),
@@ -74,11 +76,11 @@ VERDICTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("verdict", "decision"), VERDICTS.values(), ids=VERDICTS)
-def test_a_verdict_makes_a_refusal(verdict: dict[str, Any], decision: str) -> None:
+def test_a_verdict_decides_about_its_findings(verdict: dict[str, Any], decision: str) -> None:
     world = acting()
     world.tell(world.verdict(revision=2, **verdict), world.finding())
     assert world.last == decision
-    assert not world.commands
+    assert len(world.commands) == decision.startswith("commanded")
 
 
 def _events(*names: str) -> Callable[[World], list[CloudEvent]]:
