@@ -156,7 +156,7 @@ def _members(fleet: SimulatedFleet, directory: Path) -> Fleet:
             Member(
                 name=cluster.name,
                 labels=cluster.labels,
-                kubeconfig=cluster.write_kubeconfig(folder / f"{cluster.name}-observer", "observer"),
+                kubeconfig=cluster.write_kubeconfig(folder / f"{cluster.name}-agent", "agent"),
                 acting_kubeconfig=cluster.write_kubeconfig(folder / f"{cluster.name}-actor", "actor"),
             )
             for cluster in fleet.clusters

@@ -30,7 +30,12 @@ ROLES: Mapping[str, Role] = {
     "admin": Role(everywhere=READ | WRITE),
     "alice": Role(everywhere=READ | WRITE),
     "observer": Role(everywhere=READ, never=frozenset({"secrets"})),
-    "actor": Role(on={resource: frozenset({"get", "patch"}) for resource in _ACTED_ON}),
+    # As deploy/rbac has them: the agent with the opt-in for Helm's storage, and the GitOps sink.
+    "agent": Role(everywhere=READ, never=frozenset({"secrets"}), on={"secrets": frozenset({"get"})}),
+    "actor": Role(
+        on={resource: READ | {"patch"} for resource in _ACTED_ON}
+        | {"namespaces": frozenset({"get"}), "configmaps": frozenset({"get"})}
+    ),
 }
 """Users every cluster knows."""
 
