@@ -19,6 +19,7 @@ WATCH_RESTARTS = Counter(
     "abdrift_collector_watch_restarts", "Watches opened again from where they stood.", ["source", "reason"]
 )
 API_ERRORS = Counter("abdrift_collector_api_errors", "Kubernetes requests that failed.", ["source", "code"])
+AGENT_FAILURES = Counter("abdrift_collector_agent_failures", "Agents that failed and were started again.", ["source"])
 REMOTE_ERRORS = Counter("abdrift_collector_remote_errors", "Git remotes that could not be asked.", ["source"])
 KNOWN_OBJECTS = Gauge("abdrift_collector_known_objects", "Objects held by fingerprint.", ["source"])
 OPEN_WATCHES = Gauge("abdrift_collector_open_watches", "Watches that are open.", ["source"])

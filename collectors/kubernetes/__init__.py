@@ -8,5 +8,6 @@ Forbidden here: judging drift or health, writing to the cluster, and rows with a
 
 from collectors.kubernetes.agent import Agent, run
 from collectors.kubernetes.config import KubernetesConfig
+from collectors.kubernetes.hub import run_many
 
-__all__ = ["Agent", "KubernetesConfig", "run"]
+__all__ = ["Agent", "KubernetesConfig", "run", "run_many"]
