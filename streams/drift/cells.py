@@ -198,8 +198,8 @@ class OwnerCell(Cell, frozen=True, kw_only=True, tag="owner"):
     """Whether it is known which objects it owns."""
     manifest_version: int = 0
     manifest_error: str = ""
-    open: tuple[str, ...] = ()
-    """Keys of its open findings."""
+    open: dict[str, bool] = {}
+    """By key of its open findings: whether they are proven."""
     revision: int = 0
     said: str = ""
 

@@ -7,7 +7,7 @@ import msgspec
 
 from abdrift.clock import to_datetime
 from abdrift.facts.base import ClusterRef, Evidence, ObjectRef, SourceEvidence
-from abdrift.facts.drift import DriftKind, FieldChange, Finding, FindingState, Times
+from abdrift.facts.drift import Certainty, DriftKind, FieldChange, Finding, FindingState, Times
 from abdrift.topics import FINDING, FLEET_DRIFT
 from streams.drift import evidence, references
 from streams.drift.cells import FindingCell, Ref, RemoteCell, TombsCell
@@ -83,8 +83,10 @@ def _tell(work: Work, cluster: str, key: str, finding: Finding, cell: FindingCel
     work.say(FLEET_DRIFT, FINDING, finding.finding_id, cluster, finding)
     owner = work.owner(cluster, cell.owner) if cell.owner else None
     if owner is not None:
-        others = tuple(each for each in owner.open if each != key)
-        work.put_owner(cluster, msgspec.structs.replace(owner, open=(*others, key) if cell.open else others))
+        still = {each: proven for each, proven in owner.open.items() if each != key}
+        if cell.open:
+            still[key] = finding.certainty is Certainty.PROVEN
+        work.put_owner(cluster, msgspec.structs.replace(owner, open=still))
 
 
 def _finding(work: Work, draft: Draft, before: Finding | None) -> Finding:

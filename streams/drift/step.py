@@ -77,6 +77,7 @@ class DriftStep:
                 _absorb_row(work, row)
                 _settle(work)
         _settle(work)
+        _conclude(work)
 
 
 def _absorb_row(work: Work, row: ObjectRow) -> None:
@@ -140,7 +141,7 @@ def _look_again(work: Work, cluster: str, what: str) -> None:
 
 
 def _settle(work: Work) -> None:
-    """Judge what the row called for, then tell what is news: findings, verdicts, inventory."""
+    """Judge what the row called for, then tell what is news about findings."""
     for _ in range(_MAX_ROUNDS):
         if not (work.sources or work.owners or work.objects):
             break
@@ -156,6 +157,10 @@ def _settle(work: Work) -> None:
     else:
         raise AssertionError(f"a row did not settle in {_MAX_ROUNDS} rounds")
     findings.settle(work)
+
+
+def _conclude(work: Work) -> None:
+    """Tell what the record as a whole changed about owners and clusters."""
     weighed, work.verdicts = work.verdicts, {}
     for cluster, oid in weighed:
         verdicts.weigh(work, cluster, oid)

@@ -1,6 +1,7 @@
 """Verdicts: what is known of an owner's objects as a whole, told when it changes."""
 
 import hashlib
+from collections import Counter
 
 import msgspec
 
@@ -9,7 +10,7 @@ from abdrift.facts.base import ClusterRef
 from abdrift.facts.drift import OwnerVerdict, Verdict
 from abdrift.topics import FLEET_DRIFT, VERDICT
 from streams.drift import activity, deleted, evidence, failing, orphaned, references
-from streams.drift.cells import ClusterCell, FindingCell, OwnerCell
+from streams.drift.cells import ClusterCell, OwnerCell
 from streams.drift.work import Work
 from streams.step import stable_id
 
@@ -48,11 +49,11 @@ def _retract(work: Work, cluster: str, owner: OwnerCell) -> None:
 
 def _verdict(work: Work, cluster: str, owner: OwnerCell) -> OwnerVerdict:
     seen = work.cluster(cluster)
-    states = list(owner.objects.values())
+    states = Counter(owner.objects.values())
     kinds = {references.kind_of(owner.ref.id), *(references.kind_of(oid) for oid in owner.objects)}
     proof = evidence.of_kinds(cluster, seen, kinds)
     doubts = _doubts(work, seen, owner, kinds)
-    drifts = _drifts(work, owner)
+    drifts = _drifts(owner)
     verdict = Verdict.DRIFTED if drifts else Verdict.UNKNOWN if doubts else Verdict.IN_SYNC
     if deleted.is_held(seen, owner) or owner.view.remote:
         verdict = Verdict.UNKNOWN
@@ -69,10 +70,10 @@ def _verdict(work: Work, cluster: str, owner: OwnerCell) -> OwnerVerdict:
         owner=references.to_fact(owner.ref),
         verdict=verdict,
         reasons=(*drifts, *doubts),
-        objects=len(states),
-        proven=states.count("proven") + states.count("ignored"),
-        unproven=states.count("unproven"),
-        exempt=states.count("exempt"),
+        objects=len(owner.objects),
+        proven=states["proven"] + states["ignored"],
+        unproven=states["unproven"],
+        exempt=states["exempt"],
         open_findings=len(owner.open),
         held_until=to_datetime(held_until_ms) if held_until_ms else None,
         owner_idle=not activity.is_busy(owner, work.now_ms),
@@ -84,14 +85,9 @@ def _verdict(work: Work, cluster: str, owner: OwnerCell) -> OwnerVerdict:
     )
 
 
-def _drifts(work: Work, owner: OwnerCell) -> tuple[str, ...]:
+def _drifts(owner: OwnerCell) -> tuple[str, ...]:
     """Return the kinds of drift that are proven of the owner or its objects."""
-    cells = (work.get(key, FindingCell) for key in owner.open)
-    return tuple(sorted({key.split("/")[2] for key, cell in zip(owner.open, cells, strict=True) if _is_proven(cell)}))
-
-
-def _is_proven(cell: FindingCell | None) -> bool:
-    return cell is not None and cell.open and b'"certainty":"proven"' in cell.body
+    return tuple(sorted({key.split("/")[2] for key, proven in owner.open.items() if proven}))
 
 
 def _doubts(work: Work, seen: ClusterCell, owner: OwnerCell, kinds: set[str]) -> tuple[str, ...]:

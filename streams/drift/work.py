@@ -78,11 +78,13 @@ class Work:
     owners: dict[tuple[str, str], None] = field(default_factory=dict)
     sources: dict[tuple[str, str], None] = field(default_factory=dict)
     verdicts: dict[tuple[str, str], None] = field(default_factory=dict)
+    """Owners to weigh when the record ends."""
     inventories: dict[str, None] = field(default_factory=dict)
     reports: dict[tuple[str, DriftKind, str], "Draft | str"] = field(default_factory=dict)
     """What the row at hand says of findings, by cluster, kind and object id: a draft, or why there is none."""
     _policy: Policy | None = None
     _journal: dict[str, Any] = field(default_factory=dict)
+    _called: list[dict[Any, Any]] = field(default_factory=list)
 
     def get(self, key: str, kind: type[C]) -> C | None:
         """Return the cell under a key, None where there is none."""
@@ -184,6 +186,7 @@ class Work:
     def begin(self) -> None:
         """Begin a row; `undo` comes back to here."""
         self._journal = {}
+        self._called = [dict(called) for called in self._calls()]
 
     def undo(self) -> None:
         """Take back what the row at hand has changed and called for."""
@@ -192,5 +195,9 @@ class Work:
                 del self.changed[key]
             else:
                 self.changed[key] = cell
-        for called in (self.objects, self.owners, self.sources, self.verdicts, self.inventories, self.reports):
+        for called, before in zip(self._calls(), self._called, strict=True):
             called.clear()
+            called.update(before)
+
+    def _calls(self) -> tuple[dict[Any, Any], ...]:
+        return (self.objects, self.owners, self.sources, self.verdicts, self.inventories)
