@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from abdrift.clock import to_ms
 from abdrift.facts.commands import Command
 from abdrift.topics import COMMAND
-from streams.governor import budgets
+from streams.governor import budgets, owner_key
 from streams.step import Batch, Input, Outgoing
 from tests.streams.governor.world import ACT, OWNER, World, commit, stamp
 
@@ -63,6 +63,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("bury"), cluster, owner, number),
     st.tuples(st.just("thaw")),
     st.tuples(st.just("freeze"), cluster),
+    st.tuples(st.just("hold"), cluster, owner),
     st.tuples(st.just("approve"), cluster, owner),
 )
 
@@ -75,7 +76,8 @@ class Sink:
 
     issued: dict[str, Command] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
-    told: Counter[str] = field(default_factory=Counter)
+    protected_ms: dict[str, int] = field(default_factory=dict)
+    """Until when a cluster is frozen, or an owner held."""
 
     def take(self, command: Command) -> None:
         """Take a command; one that was seen before is a repeat."""
@@ -85,6 +87,8 @@ class Sink:
         assert all(command.fencing > other.fencing for other in self.issued.values())
         self.issued[command.command_id] = command
         now_ms = to_ms(command.issued_at)
+        for subject in (f"cluster/{command.cluster.name}", owner_key(command.cluster.name, command.target)):
+            assert self.protected_ms.get(subject, 0) <= now_ms, subject
         flying = [c for c in self.issued.values() if self._flies(c, now_ms)]
         recent = [c for c in self.issued.values() if to_ms(c.issued_at) > now_ms - HOUR_MS]
         for what, commands in (("in_flight", flying), ("per_hour", recent)):
@@ -161,9 +165,17 @@ class Run:
                 w.now_ms += 1
                 self.feed(w.record(w.word("thaw", "fleet")))
             case "freeze":
-                self.feed(w.record(w.word("freeze", f"cluster/{rest[0]}", until=stamp(w.now_ms + 60_000))))
+                self._protect("freeze", f"cluster/{rest[0]}")
+            case "hold":
+                self._protect("hold", f"owner/{rest[0]}/Kustomization/flux-system/{rest[1]}")
             case "approve":
                 self.feed(w.record(w.word("approve", f"owner/{rest[0]}/Kustomization/flux-system/{rest[1]}")))
+
+    def _protect(self, action: str, subject: str) -> None:
+        self.world.now_ms += 1
+        until_ms = self.world.now_ms + 60_000
+        self.sink.protected_ms[subject] = until_ms
+        self.feed(self.world.record(self.world.word(action, subject, until=stamp(until_ms))))
 
     def _finding(self, verb: str, name: str, of: str, which: int) -> None:
         finding_id = f"{name}-{of}-{which}"
@@ -229,7 +241,7 @@ def replayed(world: World, log: list[Input], sizes: list[int]) -> list[Outgoing]
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=4),
     policy=POLICIES,
 )
-def test_no_cap_is_exceeded_and_the_cut_of_batches_decides_nothing(
+def test_no_cap_freeze_or_hold_is_broken_and_the_cut_of_batches_decides_nothing(
     actions: list[Any], sizes: list[int], policy: dict[str, Any]
 ) -> None:
     run = driven(actions, policy)
