@@ -20,9 +20,7 @@ from abdrift.tied import TiedProcess
 log = logging.getLogger(__name__)
 
 READY_FILE_VARIABLE = "ABDRIFT_READY_FILE"
-_BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
-_CALM_SECONDS = 60.0
-_STOP_SECONDS = 15.0
+_POLL_SECONDS = 0.1
 _TAIL_BYTES = 4_000
 
 
@@ -53,29 +51,70 @@ class _Child:
     started_seconds: float
     restarts: int = 0
 
+    @property
+    def has_ended(self) -> bool:
+        return self.process.popen.poll() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a supervisor waits for what."""
+
+    backoff_seconds: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
+    """Before each restart in a row; a child that ends once more is given up."""
+    calm_seconds: float = 60.0
+    """A child that ran for so long begins again with the first of them."""
+    stop_seconds: float = 15.0
+    """Between asking a child to stop and killing it."""
+
 
 class Supervisor:
     """Keeps programs running until it is left. Use as an async context manager."""
 
-    def __init__(self, programs: Sequence[Program], directory: Path) -> None:
-        """Take the programs in the order to start them; logs and ready files go into `directory`."""
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        directory: Path,
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "abdrift"),
+        patience: Patience = Patience(),
+    ) -> None:
+        """Take the programs in the order to start them; logs and ready files go into `directory`.
+
+        Args:
+            programs: What to keep running.
+            directory: Created where it does not exist.
+            command: What each program's arguments follow.
+            patience: How long to wait for what.
+
+        """
         self._programs = tuple(programs)
         self._directory = directory
+        self._command = tuple(command)
+        self._patience = patience
         self._children: dict[str, _Child] = {}
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._keeping: asyncio.Future[list[None]] | None = None
         self.restarts = 0
 
     async def __aenter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)
-        for program in self._programs:
-            self._ready_file(program.name).unlink(missing_ok=True)
-            self._children[program.name] = _Child(program, self._spawn(program), time.monotonic())
-        self._watching = asyncio.create_task(self._watch())
+        try:
+            for program in self._programs:
+                self._ready_file(program.name).unlink(missing_ok=True)
+                self._children[program.name] = _Child(program, self._spawn(program), time.monotonic())
+        except OSError:
+            await asyncio.to_thread(self._stop)
+            raise
+        self._tasks = [asyncio.create_task(self._keep(child)) for child in self._children.values()]
+        self._keeping = asyncio.gather(*self._tasks)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._watching:
-            self._watching.cancel()
+        for task in self._tasks:
+            task.cancel()
+        # That one was given up was for `failed` and `wait_ready` to tell.
+        await asyncio.gather(*self._tasks, *([self._keeping] if self._keeping else []), return_exceptions=True)
         await asyncio.to_thread(self._stop)
 
     def pid(self, name: str) -> int:
@@ -88,8 +127,8 @@ class Supervisor:
 
     async def failed(self) -> None:
         """Wait until the supervisor gives up; raises `ChildFailed`, and never returns otherwise."""
-        assert self._watching, "use Supervisor as an async context manager"
-        await asyncio.shield(self._watching)
+        assert self._keeping, "use Supervisor as an async context manager"
+        await asyncio.shield(self._keeping)
 
     async def wait_ready(self, timeout_seconds: float) -> None:
         """Return once every child has told that it is ready.
@@ -98,12 +137,12 @@ class Supervisor:
             ChildFailed: one keeps ending, or is not ready in time.
 
         """
-        assert self._watching, "use Supervisor as an async context manager"
+        assert self._keeping, "use Supervisor as an async context manager"
         deadline = time.monotonic() + timeout_seconds
         waiting = {program.name for program in self._programs}
         while waiting := {name for name in waiting if not self._ready_file(name).exists()}:
-            if self._watching.done():
-                self._watching.result()
+            if self._keeping.done():
+                self._keeping.result()
             if time.monotonic() > deadline:
                 slow = sorted(waiting)
                 raise ChildFailed(f"{', '.join(slow)} not ready after {timeout_seconds:g} s\n{self._tail(slow[0])}")
@@ -116,44 +155,45 @@ class Supervisor:
         environment = dict(os.environ) | dict(program.environment)
         environment[READY_FILE_VARIABLE] = str(self._ready_file(program.name))
         with self.log_path(program.name).open("ab") as output:
-            return TiedProcess(
-                (sys.executable, "-m", "abdrift", *program.arguments), output=output, environment=environment
-            )
+            return TiedProcess((*self._command, *program.arguments), output=output, environment=environment)
 
-    async def _watch(self) -> None:
+    async def _keep(self, child: _Child) -> None:
+        """Restart one child whenever it ends; the others do not wait for its back-off."""
         while True:
-            await asyncio.sleep(0.1)
-            for child in list(self._children.values()):
-                if child.process.popen.poll() is not None:
-                    await self._restart(child)
+            await asyncio.sleep(_POLL_SECONDS)
+            if child.has_ended:
+                await self._restart(child)
 
     async def _restart(self, child: _Child) -> None:
         name, status = child.program.name, child.process.popen.returncode
-        if time.monotonic() - child.started_seconds > _CALM_SECONDS:
+        if time.monotonic() - child.started_seconds > self._patience.calm_seconds:
             child.restarts = 0
-        if child.restarts >= len(_BACKOFF_SECONDS):
+        if child.restarts >= len(self._patience.backoff_seconds):
             raise ChildFailed(
                 f"{name} ended {child.restarts + 1} times, the last with status {status}\n{self._tail(name)}"
             )
         log.warning("%s ended with status %s; starting it again", name, status)
-        await asyncio.sleep(_BACKOFF_SECONDS[child.restarts])
+        await asyncio.sleep(self._patience.backoff_seconds[child.restarts])
         child.restarts += 1
         self.restarts += 1
         child.process, child.started_seconds = self._spawn(child.program), time.monotonic()
 
     def _tail(self, name: str) -> str:
         path = self.log_path(name)
-        text = path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace") if path.exists() else ""
-        return f"The end of {path}:\n{text}"
+        with path.open("rb") as output:
+            output.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return f"The end of {path}:\n{output.read(_TAIL_BYTES).decode(errors='replace')}"
 
     def _stop(self) -> None:
         """Ask the last started to stop first, so that nobody loses who it sends to; then insist."""
         for child in reversed(self._children.values()):
-            if child.process.popen.poll() is None:
+            if not child.has_ended:
                 child.process.popen.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + self._patience.stop_seconds
         for child in self._children.values():
-            while child.process.popen.poll() is None:
+            while not child.has_ended:
                 if time.monotonic() > deadline:
+                    log.warning("%s does not stop; killing it", child.program.name)
                     child.process.popen.kill()
-                time.sleep(0.02)
+                    child.process.popen.wait()
+                time.sleep(_POLL_SECONDS / 5)
