@@ -1,8 +1,8 @@
 """A step that counts, a program that runs it on the engine, and what it must have counted.
 
 `python -m tests.streams.counting JSON` is one worker. Its options: `kafka`, `prefix`, `data_dir`, `session_seconds`,
-`signal_at` (a commit stage, how many times it is passed, and the signal that the process then sends itself) and
-`changelog`.
+`request_seconds`, `changelog` and `signal_at`: a commit stage, how many times it is passed, and the signal that the
+process then sends itself.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ def main() -> None:
         kafka=KafkaSettings(bootstrap_servers=options["kafka"]),
         data_dir=Path(options["data_dir"]),
         session_timeout_seconds=options.get("session_seconds", 6.0),
-        request_timeout_seconds=10.0,
+        request_timeout_seconds=options.get("request_seconds", 10.0),
         changelog_config=options.get("changelog", {}),
     )
     around = Surroundings(on_stage=_signaller(*options["signal_at"])) if "signal_at" in options else Surroundings()

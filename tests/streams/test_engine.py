@@ -157,6 +157,20 @@ async def test_a_changelog_record_that_the_broker_refuses_stops_the_worker_and_l
     assert (await table.committed()).get(cause.partition, 0) <= cause.offset
 
 
+async def test_a_broker_that_is_killed_and_comes_back_costs_nothing(table: Bench, kafka: EmbeddedBroker) -> None:
+    worker = table.start(request_seconds=60.0)
+    await _feed_until(table, 1, lambda: table.log().count("partition-taken") == PARTITIONS)
+    feeding = asyncio.create_task(table.send(range(1000, 1300)))
+    await asyncio.sleep(0.2)
+    await asyncio.to_thread(kafka.kill)
+    await asyncio.to_thread(kafka.start)
+    await feeding
+    await table.until_counted(60)
+    await table.check()
+    worker.terminate()
+    assert await ended(worker) == 0
+
+
 async def test_silent_partitions_get_ticks_and_busy_ones_do_not(table: Bench) -> None:
     table.start()
     await eventually(lambda: _has(table, "A", "partition-taken"))
