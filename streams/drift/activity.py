@@ -30,7 +30,7 @@ def pending(work: Work, cluster: str, owner: OwnerCell) -> OwnerCell:
     if has_work == bool(owner.pending_since_ms):
         return owner
     if has_work:
-        work.wake(cluster, f"owner|{owner.ref.id}", work.now_ms + PENDING_MS)
+        work.wake(cluster, f"owner.pending|{owner.ref.id}", work.now_ms + PENDING_MS)
     return msgspec.structs.replace(owner, pending_since_ms=work.now_ms if has_work else 0)
 
 

@@ -11,12 +11,13 @@ The object as it then is, with its managedFields, is the baseline: what Flux's `
 values. What Flux leaves alone (an object that opts out, or one marked by hand) proves nothing.
 
 Rows of different kinds come from different watches. An object's row that comes after its owner's, although its
-resourceVersion is lower and Flux wrote it, belongs to the reconcile that has ended.
+resourceVersion is lower and Flux wrote it, belongs to the reconcile that has ended. A first proof is taken back where
+the agent tells afterwards that it may have missed something meanwhile.
 """
 
 import msgspec
 
-from streams.drift import documents
+from streams.drift import documents, references
 from streams.drift.cells import ObjectCell, OwnerCell
 from streams.drift.work import Work
 
@@ -25,12 +26,12 @@ SETTLING_MS = 200
 _LEFT_ALONE = {"ssa-ignore", "ssa-if-not-present", documents.DISABLED_BY_HAND}
 
 
-def settle(work: Work, cluster: str, owner: OwnerCell, *, success: bool) -> bool:
-    """Prove the owner's objects at a reconcile's end; return whether one was proven that was not before.
+def settle(work: Work, cluster: str, owner: OwnerCell, *, success: bool) -> tuple[str, ...]:
+    """Prove the owner's objects at a reconcile's end; return those that were not proven before.
 
     Of a reconcile that failed, only what Flux is seen to have written is proven.
     """
-    fresh = False
+    fresh = []
     for oid in owner.objects:
         cell = work.object(cluster, oid)
         if cell is None or not cell.present:
@@ -43,9 +44,22 @@ def settle(work: Work, cluster: str, owner: OwnerCell, *, success: bool) -> bool
             continue
         written_before = cell.written_row < owner.started_row
         if (success and written_before) or (not written_before and cell.writer == "flux"):
-            fresh = fresh or not cell.proven
+            if not cell.proven:
+                fresh.append(oid)
             work.put_object(cluster, proven(cell))
-    return fresh
+    return tuple(fresh)
+
+
+def doubt(work: Work, cluster: str, owner: OwnerCell, kind: str, gap_since_ms: int) -> None:
+    """Take back first proofs by a reconcile that fell into a gap in the sight of the owner's or an object's kind."""
+    if owner.settled_observed_ms < gap_since_ms:
+        return
+    everything = references.kind_of(owner.ref.id) == kind
+    for oid in owner.fresh:
+        cell = work.object(cluster, oid)
+        if cell is not None and cell.present and (everything or references.kind_of(oid) == kind):
+            work.put_object(cluster, unproven(cell))
+            work.objects[cluster, oid] = None
 
 
 def is_at_baseline(cell: ObjectCell) -> bool:

@@ -35,7 +35,7 @@ def judge(work: Work, cluster: str, owner: OwnerCell, target: GitCommit | None) 
     if work.now_ms >= due_ms:
         work.report(_draft(work, cluster, owner, source, target))
     else:
-        work.wake(cluster, f"owner|{oid}", due_ms)
+        work.wake(cluster, f"owner.behind|{oid}", due_ms)
     return msgspec.structs.replace(owner, behind_since_ms=since_ms, behind_target=target.revision)
 
 

@@ -105,7 +105,7 @@ class ClusterCell(Cell, frozen=True, kw_only=True, tag="cluster"):
 
 
 class TimersCell(Cell, frozen=True, kw_only=True, tag="timers"):
-    """When to look again, by what to look at."""
+    """When to look again, by what to look at and why."""
 
     due_ms: dict[str, int] = {}
 
@@ -181,6 +181,9 @@ class OwnerCell(Cell, frozen=True, kw_only=True, tag="owner"):
     """Where the last reconcile that was watched from its start had applied all; 0 where none had."""
     settled_version: int = 0
     """The resourceVersion of the owner at that row."""
+    settled_observed_ms: int = 0
+    fresh: tuple[str, ...] = ()
+    """Objects of which that reconcile was the first proof: a gap in the sight, told later, takes it back."""
     settling_until_ms: int = 0
     """Until when rows of that reconcile may still come late."""
     pending_since_ms: int = 0

@@ -263,7 +263,7 @@ def _split(
         or (each.change.path, repr(each.change.new)) in told
     ]
     if len(certain) < len(found) and work.now_ms < grace_ends_ms:
-        work.wake(cluster, f"object|{cell.ref.id}", grace_ends_ms)
+        work.wake(cluster, f"object.changed|{cell.ref.id}", grace_ends_ms)
     return certain, len(certain) < len(found)
 
 

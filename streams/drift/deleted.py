@@ -34,7 +34,7 @@ def judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
         return "settling"
     due_ms = cell.gone_ms + (activity.GRACE_MS if cell.present is False else UNSEEN_GRACE_MS)
     if work.now_ms < due_ms:
-        work.wake(cluster, f"object|{oid}", due_ms)
+        work.wake(cluster, f"object.gone|{oid}", due_ms)
         return "settling"
     miss(work, cluster, oid, cell.gone_ms)
     if work.cluster(cluster).held_since_ms:
@@ -43,7 +43,7 @@ def judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
     work.close(cluster, DriftKind.CHANGED, oid, "superseded")
     allowed_ms = int(work.policy.allowance.deleted_after_seconds * 1000)
     if work.now_ms < cell.gone_ms + allowed_ms:
-        work.wake(cluster, f"object|{oid}", cell.gone_ms + allowed_ms)
+        work.wake(cluster, f"object.deleted|{oid}", cell.gone_ms + allowed_ms)
         return "missing"
     if ignores.Ignores(work.policy.ignore, cell.ref).everything:
         work.close(cluster, DriftKind.DELETED, oid, "exempt")

@@ -43,7 +43,7 @@ def judge_owner(work: Work, cluster: str, owner: OwnerCell, desired: GitCommit |
         desired=desired,
         kinds=(references.kind_of(owner.ref.id),),
     )
-    _tell(work, draft, said, since_ms, f"owner|{owner.ref.id}")
+    _tell(work, draft, said, since_ms, f"owner.failing|{owner.ref.id}")
     return msgspec.structs.replace(owner, failing_since_ms=since_ms)
 
 
@@ -63,7 +63,7 @@ def judge_source(work: Work, cluster: str, source: SourceCell) -> SourceCell:
         artifact_revision=source.artifact,
         kinds=(references.kind_of(source.ref.id),),
     )
-    _tell(work, draft, said, since_ms, f"source|{source.ref.id}")
+    _tell(work, draft, said, since_ms, f"source.failing|{source.ref.id}")
     return msgspec.structs.replace(source, failing_since_ms=since_ms)
 
 

@@ -47,7 +47,7 @@ def judge(work: Work, cluster: str, cell: ObjectCell) -> None:
     if not _is_known(work, cluster, cell, owner):
         return
     if work.now_ms < cell.written_ms + _LABEL_GRACE_MS:
-        work.wake(cluster, f"object|{oid}", cell.written_ms + _LABEL_GRACE_MS)
+        work.wake(cluster, f"object.orphaned|{oid}", cell.written_ms + _LABEL_GRACE_MS)
         return
     work.report(_draft(cluster, cell, owner))
 

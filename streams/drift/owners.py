@@ -65,10 +65,16 @@ def _conclude(work: Work, row: ObjectRow, before: OwnerCell, *, watched: bool) -
         fresh = baseline.settle(work, cluster, owner, success=success)
         if success:
             version = int(row.resource_version) if row.resource_version.isdigit() else 0
-            owner = msgspec.structs.replace(owner, settled_row=owner.seen_row, settled_version=version)
+            owner = msgspec.structs.replace(
+                owner,
+                settled_row=owner.seen_row,
+                settled_version=version,
+                settled_observed_ms=row.observed_ms,
+                fresh=fresh,
+            )
             if fresh:
                 owner = msgspec.structs.replace(owner, settling_until_ms=work.now_ms + baseline.SETTLING_MS)
-                work.wake(cluster, f"owner|{oid}", work.now_ms + baseline.SETTLING_MS)
+                work.wake(cluster, f"owner.settling|{oid}", work.now_ms + baseline.SETTLING_MS)
             work.put_owner(cluster, owner)
     if was_busy != busy or owner.view != before.view:
         judge_unsettled(work, cluster, owner)

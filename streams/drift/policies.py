@@ -21,6 +21,8 @@ _SPREAD_MS = 5
 def absorb(work: Work, record: Input, verify: Verify) -> None:
     """Take a policy, or its end, in. One that is not properly signed is refused, and the old one stays in force."""
     if record.tombstone:
+        if record.key != work.policy.name:
+            return
         work.declare(None)
     elif record.event is None or record.event.type != POLICY.name:
         work.refuse("unknown-fact", f"type {record.event.type if record.event else None!r} is no policy")
@@ -40,4 +42,4 @@ def absorb(work: Work, record: Input, verify: Verify) -> None:
         cell = work.cluster(cluster)
         for index, oid in enumerate((*cell.owners, *cell.sources)):
             what = "owner" if oid in cell.owners else "source"
-            work.wake(cluster, f"{what}|{oid}", work.now_ms + index * _SPREAD_MS)
+            work.wake(cluster, f"{what}.policy|{oid}", work.now_ms + index * _SPREAD_MS)

@@ -124,6 +124,7 @@ def _fire(work: Work) -> None:
 
 def _look_again(work: Work, cluster: str, what: str) -> None:
     noun, _, name = what.partition("|")
+    noun = noun.partition(".")[0]
     if noun == "object":
         work.objects[cluster, name] = None
     elif noun == "owner":

@@ -27,7 +27,7 @@ def judge_owner(work: Work, cluster: str, owner: OwnerCell) -> OwnerCell:
         owner_generation=owner.view.generation,
         kinds=(references.kind_of(owner.ref.id),),
     )
-    _tell(work, draft, since_ms, f"owner|{owner.ref.id}")
+    _tell(work, draft, since_ms, f"owner.suspended|{owner.ref.id}")
     return msgspec.structs.replace(owner, suspended_since_ms=since_ms)
 
 
@@ -48,7 +48,7 @@ def judge_source(work: Work, cluster: str, source: SourceCell) -> SourceCell:
         artifact_revision=source.artifact,
         kinds=(references.kind_of(source.ref.id),),
     )
-    _tell(work, draft, since_ms, f"source|{source.ref.id}")
+    _tell(work, draft, since_ms, f"source.suspended|{source.ref.id}")
     return msgspec.structs.replace(source, suspended_since_ms=since_ms)
 
 
@@ -84,7 +84,7 @@ def judge_object(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell | 
         kinds=(references.kind_of(oid), references.kind_of(owner.ref.id)),
     )
     # The mark was written at the earliest when the object was last written: a later write prolongs the allowance.
-    _tell(work, draft, cell.written_ms, f"object|{oid}")
+    _tell(work, draft, cell.written_ms, f"object.suspended|{oid}")
 
 
 def _marker(document: dict[str, object]) -> tuple[str, int | None]:

@@ -3,7 +3,7 @@
 import msgspec
 
 from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, SyncDetail, decode_detail
-from streams.drift import objects, references
+from streams.drift import baseline, objects, references
 from streams.drift.cells import ClusterCell, KindCell, Watch
 from streams.drift.work import Work
 
@@ -92,6 +92,11 @@ def synced(work: Work, row: ObjectRow) -> None:
             gap_reason=told.gap_reason or "unknown",
         )
     work.put_cluster(row.cluster, msgspec.structs.replace(cell, watches={**cell.watches, kind: watch}))
+    if told.gap_since_ms is not None:
+        for oid in cell.owners:
+            owner = work.owner(row.cluster, oid)
+            if owner is not None:
+                baseline.doubt(work, row.cluster, owner, kind, told.gap_since_ms)
     for oid in (work.get(f"kind/{row.cluster}/{kind}", KindCell) or KindCell()).ids:
         found = work.object(row.cluster, oid)
         # Within its epoch an agent tells deletions one by one and does not repeat what a new list confirms.

@@ -162,7 +162,10 @@ class Work:
         return found if found and found.open else None
 
     def wake(self, cluster: str, what: str, due_ms: int) -> None:
-        """Have something looked at again at `due_ms`; a later call for the same replaces the earlier."""
+        """Have something looked at again at `due_ms`; a later call for the same replaces the earlier.
+
+        `what` is `<noun>.<why>|<id>`: each reason has a timer of its own.
+        """
         key = f"timers/{cluster}"
         timers = self.get(key, TimersCell) or TimersCell()
         self.put(key, TimersCell(due_ms={**timers.due_ms, what: due_ms}))

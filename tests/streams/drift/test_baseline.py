@@ -5,6 +5,7 @@ import pytest
 from tests.streams.drift.scenario import (
     DEPLOYMENT,
     KUSTOMIZATION,
+    RELEASE,
     REV2,
     T0_MS,
     WEB_FIELDS,
@@ -81,6 +82,17 @@ def test_a_reconcile_that_nobody_watched_proves_nothing(unseen: str) -> None:
     scenario = Scenario().started()
     scenario.see(kustomization(total=2, reconciled_ms=scenario.now_ms), op="listed").after(1_000).tick()
     assert scenario.verdict().verdict == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("kind", "unproven"), [(KUSTOMIZATION, 2), (DEPLOYMENT, 1), (RELEASE, 0)], ids=["its owner's", "its own", "another"]
+)
+def test_a_gap_told_afterwards_takes_a_first_proof_back(kind: tuple[str, str, str], unproven: int) -> None:
+    scenario = Scenario().proven()
+    scenario.synced(kind, gap_ms=T0_MS + 1_100)
+    assert scenario.verdict().unproven == unproven
+    scenario.reconciled(total=3).synced(kind, gap_ms=scenario.now_ms).tick(1_000)
+    assert scenario.verdict().verdict == "in-sync"
 
 
 def test_another_revision_applied_unseen_takes_the_proof_away() -> None:

@@ -260,3 +260,16 @@ def test_an_owner_that_never_begins_what_it_has_to_do_counts_as_idle_again() -> 
     assert scenario.kinds() == []
     scenario.tick(10_000)
     assert scenario.kinds() == ["changed web"]
+
+
+def test_each_allowance_runs_by_itself() -> None:
+    scenario = Scenario().proven().after(5_000).see(suspended(kustomization()), repository(REV2)).tick(300_000)
+    assert scenario.kinds() == ["behind app"]
+    scenario.tick(3_300_000)
+    assert scenario.kinds() == ["behind app", "suspended app"]
+
+
+def test_the_end_of_another_policy_is_none_of_this_one() -> None:
+    scenario = Scenario().policy(Policy(name="other"))
+    scenario.policy(None)
+    assert scenario.cells["policy"]
