@@ -16,6 +16,7 @@ import aiohttp
 import orjson
 from kubernetes.client import Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+from yaml import YAMLError
 
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -78,10 +79,11 @@ class Credentials:
                 load_incluster_config(client_configuration=configuration)
             else:
                 load_kube_config(str(kubeconfig), context=context, client_configuration=configuration)
-        except (ConfigException, OSError) as error:
+            return cls(configuration)
+        # The package checks little: a file of another shape ends in whatever its first use raises.
+        except (ConfigException, OSError, ValueError, TypeError, AttributeError, YAMLError) as error:
             where = f"kubeconfig {kubeconfig}" if kubeconfig else "in-cluster ServiceAccount"
             raise KubeConfigError(f"{where}: {error}. Name one with --kubeconfig, or run inside a Pod.") from error
-        return cls(configuration)
 
 
 def _ssl_context(configuration: Configuration) -> ssl.SSLContext:
