@@ -19,7 +19,7 @@ from abdrift.kafka import KafkaSettings, environment_name
 from abdrift.keyring import Keyring
 from abdrift.processes import Program, Supervisor
 
-READY_SECONDS = 90.0
+READY_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
