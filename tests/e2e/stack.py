@@ -1,0 +1,248 @@
+"""The whole pipeline against real or simulated clusters, and what a scenario asks of it.
+
+`async with running_stack(sites, folder) as stack`: Kafka, collectors, streams and sinks run as `abdrift up` runs them,
+and the fleet topics are followed meanwhile. Whatever is awaited and does not come raises `AssertionError` with the
+facts that name the namespace and the ends of the programs' logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from abdrift.cli.pipeline import PipelineSpec, running
+from abdrift.cli.steering import approve, publish_policy
+from abdrift.facts.commands import Verb
+from abdrift.fleet import Fleet
+from abdrift.topics import COMMAND, DECISION, FINDING, INVENTORY, OUTCOME, VERDICT
+from tests.e2e.apps import App, deploy
+from tests.e2e.facts import WITHIN_SECONDS, Fact, FactLog, followed
+from tests.e2e.policies import ACTING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from abdrift.cli.pipeline import Pipeline
+    from abdrift.facts.governance import Policy
+    from tests.e2e.sites import Site
+    from tests.parts.discovery import Ref
+
+LOG_TAIL_BYTES = 2_000
+STARTED_WITHIN_SECONDS = 90.0
+
+
+@dataclass
+class Stack:
+    """A running pipeline, the clusters it watches, and all facts so far."""
+
+    sites: tuple[Site, ...]
+    folder: Path
+    pipeline: Pipeline
+    log: FactLog
+    markers: dict[str, App] = field(default_factory=dict)
+    marks: int = 0
+
+    @property
+    def site(self) -> Site:
+        """The first cluster; most scenarios need one."""
+        return self.sites[0]
+
+    async def deploy(self, files: dict[str, str] | None = None, *, prune: bool = True) -> App:
+        """Deploy an application and return it once its baseline is proven."""
+        app = await deploy(self.site, files, prune=prune)
+        return await self.proven(app)
+
+    async def proven(self, app: App) -> App:
+        """Have the owner seen through one reconcile, and return once its verdict is `in-sync`."""
+        await self.verdict(app)
+        await app.reconcile()
+        await self.verdict(app, "in-sync")
+        return app
+
+    async def verdict(self, app: App, wanted: str | None = None) -> Fact:
+        """Return the owner's newest verdict once there is one, and once it is as wanted."""
+        return await self.until(lambda fact: self._is_verdict(fact, app, wanted), f"verdict {wanted} on {app}", app)
+
+    def _is_verdict(self, fact: Fact, app: App, wanted: str | None) -> bool:
+        if fact.type != VERDICT.name or not _names(fact.data["owner"], app.owner):
+            return False
+        newest = self.log.newest(VERDICT.name, fact.subject)
+        assert newest is not None, "this one is there"
+        return wanted in (None, newest.data["verdict"])
+
+    async def finding(
+        self,
+        app: App,
+        kind: str,
+        ref: Ref,
+        *,
+        state: str = "open",
+        since: int = 0,
+        where: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+    ) -> Fact:
+        """Return the first finding of a kind about an object, in a state, that passes the check."""
+
+        def wanted(fact: Fact) -> bool:
+            data = fact.data
+            return (
+                fact.type == FINDING.name
+                and (data["kind"], data["state"]) == (kind, state)
+                and data["cluster"]["name"] == app.site.cluster
+                and _names(data["object"], ref)
+                and where(data)
+            )
+
+        return await self.until(wanted, f"{state} finding {kind} of {ref.kind}/{ref.name}", app, since=since)
+
+    async def closed(self, app: App, finding: Fact) -> Fact:
+        """Return the closing revision of a finding."""
+        return await self.until(
+            lambda f: (f.type, f.subject) == (FINDING.name, finding.subject) and f.data["state"] == "closed",
+            f"finding {finding.subject} closes",
+            app,
+        )
+
+    async def decision(self, app: App, finding: Fact, result: str, *, since: int = 0, code: str = "") -> Fact:
+        """Return the first decision about a finding with that result and, if given, that reason."""
+        return await self.until(
+            lambda f: (
+                f.type == DECISION.name
+                and finding.subject in f.finding_ids
+                and f.data["result"] == result
+                and (not code or code in codes(f))
+            ),
+            f"decision {result} {code} about finding {finding.subject}",
+            app,
+            since=since,
+        )
+
+    async def outcome(self, app: App, finding: Fact, *, since: int = 0) -> Fact:
+        """Return the final outcome of the first command for a finding."""
+        return await self.until(
+            lambda f: (
+                f.type == OUTCOME.name and finding.subject in f.finding_ids and f.data["result"] != "accepted"
+            ),
+            f"outcome for finding {finding.subject}",
+            app,
+            since=since,
+        )
+
+    async def corrected(self, app: App, finding: Fact) -> Fact:
+        """Return the outcome that says a finding was corrected, after its closing said so too."""
+        outcome = await self.outcome(app, finding)
+        assert outcome.data["result"] == "corrected", outcome
+        closing = await self.closed(app, finding)
+        assert closing.data["closed_because"] == "corrected", closing
+        return outcome
+
+    async def approve(self, app: App, finding: Fact, verb: Verb) -> None:
+        """Play the person who lets one command go, once it waits for that."""
+        await self.decision(app, finding, "awaiting-approval", code="verb-needs-approval")
+        kafka, keyring = self.pipeline.kafka, self.pipeline.keyring
+        await approve(kafka, keyring, finding.subject, cluster=app.site.cluster, verb=verb, reason="for the test")
+
+    async def publish(self, policy: Policy) -> None:
+        """Put a policy in force."""
+        await publish_policy(self.pipeline.kafka, self.pipeline.keyring, policy)
+
+    async def mark(self) -> None:
+        """Return once edits elsewhere, made now, have been found and corrected, so that silence means something."""
+        app = self.markers.get(self.site.cluster) or await self.deploy()
+        self.markers[self.site.cluster] = app
+        self.marks += 1
+        since, value = self.log.mark, f"mark-{self.marks}"
+        await self.site.alice.patch(app.settings, {"data": {"color": value}})
+        await self.site.alice.patch(app.web, {"metadata": {"labels": {"mark": value}}}, field_manager="kubectl-label")
+        found = [await self.finding(app, "changed", ref, since=since) for ref in (app.settings, app.web)]
+        for finding in found:
+            await self.closed(app, finding)
+
+    async def quiet(self, app: App, since: int) -> None:
+        """Assert that nothing of the application's namespace was called drift since a mark in the log."""
+        await self.mark()
+        await self.verdict(app, "in-sync")
+        told = self.log.findings(app.namespace, since)
+        assert not told, f"not quiet:\n{self.diagnosis(app.namespace)}"
+
+    async def until(
+        self,
+        check: Callable[[Fact], bool],
+        what: str,
+        app: App | str,
+        *,
+        since: int = 0,
+        within_seconds: float = WITHIN_SECONDS,
+    ) -> Fact:
+        """Return the first fact since a mark that passes the check, or fail with all that is known."""
+        try:
+            return await self.log.until(check, what, since=since, within_seconds=within_seconds)
+        except AssertionError as error:
+            text = app if isinstance(app, str) else app.namespace
+            raise AssertionError(f"{error}\n{self.diagnosis(text)}") from None
+
+    def diagnosis(self, text: str) -> str:
+        """Return the facts that name a text, and the ends of the programs' logs."""
+        tails = []
+        for path in sorted((self.folder / "logs").glob("*.log")):
+            tail = path.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+            tails += [f"--- {path.name}", tail] if tail else []
+        return "\n".join(["--- facts", self.log.about(text), *tails])
+
+    def commands(self, since: int = 0) -> list[Fact]:
+        """Return the commands issued since a mark."""
+        return list(self.log.of_type(COMMAND.name, since))
+
+
+@asynccontextmanager
+async def running_stack(
+    sites: Sequence[Site], folder: Path, *, policy: Policy | None = ACTING, **settings: Any
+) -> AsyncIterator[Stack]:
+    """Run everything against the sites until left; yields once each cluster is in the inventory.
+
+    `settings` are `PipelineSpec`'s. Without a policy nothing is put in force.
+    """
+    given: dict[str, Any] = {
+        "heartbeat_seconds": 1.0,
+        "tick_seconds": 0.25,
+        "session_timeout_seconds": 6.0,
+        "git_interval_seconds": 1.0,
+        "hourly_cap": 10_000,
+        "secrets": sites[0].real is not None,
+        **settings,
+    }
+    spec = PipelineSpec(fleet=Fleet(clusters=tuple(site.member for site in sites)), data_dir=folder, **given)
+    async with AsyncExitStack() as parts:
+        pipeline = await parts.enter_async_context(running(spec))
+        log = await parts.enter_async_context(followed(pipeline.kafka))
+        stack = Stack(tuple(sites), folder, pipeline, log)
+        for site in sites:
+            await stack.until(
+                lambda f, name=site.cluster: f.type == INVENTORY.name and f.subject == name and "uid" in f.data["cluster"],
+                f"{site.cluster} is in the inventory",
+                site.cluster,
+                within_seconds=STARTED_WITHIN_SECONDS,
+            )
+        if policy is not None:
+            await stack.publish(policy)
+        yield stack
+
+
+def codes(fact: Fact) -> set[str]:
+    """Return the reasons of a decision or outcome, by their stable words."""
+    return {reason["code"] for reason in fact.data.get("reasons", ())}
+
+
+async def eventually(check: Callable[[], bool], what: str, within_seconds: float = WITHIN_SECONDS) -> None:
+    """Return once something that no fact tells has come about. Raises `AssertionError`."""
+    deadline = time.monotonic() + within_seconds
+    while not check():
+        assert time.monotonic() < deadline, f"not within {within_seconds:g} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+def _names(told: Mapping[str, Any], ref: Ref) -> bool:
+    return (told["kind"], told.get("namespace"), told["name"]) == (ref.kind, ref.namespace, ref.name)
