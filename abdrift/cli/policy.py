@@ -30,6 +30,7 @@ from streams.governor.backtest import Backtest, replay
 from streams.step import Input, stable_id
 
 _FILE = Annotated[Path, typer.Argument(metavar="FILE", help="The policy, as YAML.")]
+_IN_FORCE = str(Policy.model_fields["name"].default)
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -82,6 +83,8 @@ def apply(
         typer.echo(orjson.dumps({"policy": policy.name, "revision": revision, "partitions": count, "id": event.id}))
         return
     typer.echo(f"{policy.name}@{revision} is in {count} partitions, signed by key {signer.key_id}")
+    if policy.name != _IN_FORCE:
+        typer.echo(f"The governor obeys the policy named {_IN_FORCE!r} unless its worker is told otherwise.")
 
 
 def show(kafka: KafkaSettings, directory: DIRECTORY = None, as_json: _JSON = False) -> None:

@@ -104,7 +104,7 @@ def _freshness(case: Case) -> Iterator[Reason]:
     verdict, limits = case.owner.verdict, case.policy.limits
     if verdict is None:
         return
-    if not verdict.complete or any(not f.complete and f.seen_ms >= verdict.seen_ms for f in case.affected):
+    if not verdict.complete or any(not f.complete and f.seen_offset > verdict.seen_offset for f in case.affected):
         yield Reason("evidence-incomplete", "a source is not synced, unreadable or inside a gap")
     vouched_ms = max(verdict.as_of_ms, case.cluster.last_seen_ms)
     oldest_ms = min(max(f.as_of_ms, vouched_ms) for f in case.affected)

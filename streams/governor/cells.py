@@ -113,7 +113,8 @@ class VerdictNote(msgspec.Struct, frozen=True):
     artifact_revision: str | None
     as_of_ms: int
     complete: bool
-    seen_ms: int
+    seen_offset: int
+    """Where it came in the topic's order: a later verdict speaks for its findings' evidence too."""
 
 
 class Correction(msgspec.Struct, frozen=True):
@@ -179,6 +180,7 @@ class FindingCell(msgspec.Struct, frozen=True, tag="finding"):
     cluster_uid: str | None = None
     as_of_ms: int = 0
     complete: bool = False
+    seen_offset: int = 0
     settle_ms: int = 0
     """A command corrected it; until then the closing fact is awaited rather than another command sent."""
     said: str = ""

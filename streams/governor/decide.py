@@ -200,9 +200,10 @@ def _say(work: Work, owner: OwnerCell, conclusion: Conclusion) -> None:
     for finding in about:
         work.put(finding_key(finding.finding_id), replace(finding, said=said, said_ms=work.now_ms))
     ids = [f.finding_id for f in about]
+    cluster = work.get(cluster_key(owner.cluster), ClusterCell)
     decision = Decision(
         decision_id=decision_id(owner, conclusion.verb, ids),
-        cluster=ClusterRef(name=owner.cluster),
+        cluster=ClusterRef(name=owner.cluster, uid=cluster.uid if cluster else None),
         owner=owner.ref.ref() if owner.ref else None,
         finding_ids=tuple(ids),
         result=conclusion.result,

@@ -107,7 +107,7 @@ def take_verdict(work: Work, verdict: OwnerVerdict) -> None:
         artifact_revision=verdict.artifact_revision,
         as_of_ms=_ms(verdict.evidence.as_of),
         complete=verdict.evidence.complete,
-        seen_ms=work.now_ms,
+        seen_offset=work.cause.offset,
     )
     work.put(key, replace(owner, ref=ObjectNote.of(verdict.owner), verdict=note))
     work.put(verdict_key(verdict.verdict_id), VerdictCell(key))
@@ -159,6 +159,7 @@ def _finding_cell(work: Work, finding: Finding) -> FindingCell:
         cluster_uid=finding.cluster.uid,
         as_of_ms=_ms(finding.evidence.as_of),
         complete=finding.evidence.complete,
+        seen_offset=work.cause.offset,
     )
 
 
