@@ -1,5 +1,7 @@
 """Creates the topics of the contract in a Kafka cluster, and says how what is there differs from it."""
 
+import asyncio
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,6 +11,8 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from abdrift.kafka import KafkaSettings, admin
 from abdrift.topics import TOPICS, Topic
+
+_SEEN_SECONDS = 30.0
 
 
 class Found(StrEnum):
@@ -31,21 +35,24 @@ class TopicState:
 
 
 class ProvisionError(RuntimeError):
-    """The broker refused to create a topic."""
+    """A topic was not created: the broker refused, or the topics that exist have another number of partitions."""
 
 
 async def create(settings: KafkaSettings, *, partitions: int, replication: int) -> list[TopicState]:
     """Create what is missing and report the rest; nothing that exists is changed.
 
     Raises:
-        ProvisionError: the broker refused one.
+        ProvisionError: the broker refused one, or what exists has another number of partitions, with which the new
+            ones must agree for a cluster's records to share a partition.
         abdrift.kafka.KafkaUnreachableError: no broker lets this client in.
 
     """
     before = await inspect(settings, partitions=partitions)
     missing = [state.topic for state in before if state.found is Found.MISSING]
     if missing:
+        _agree(before, partitions)
         await _create(settings, missing, partitions, replication)
+        await _until_seen(settings, {topic.name for topic in missing})
     return [
         TopicState(state.topic, Found.CREATED, state.topic.partitions(partitions)) if state.topic in missing else state
         for state in before
@@ -83,6 +90,26 @@ def _state(topic: Topic, count: int, config: dict[str, str], keyed: int) -> Topi
         if name in config and config[name] != value
     ]
     return TopicState(topic, Found.DIFFERS if differences else Found.PRESENT, count, tuple(differences))
+
+
+async def _until_seen(settings: KafkaSettings, names: set[str]) -> None:
+    """Return once a broker's metadata shows the topics: it follows the controller, which created them, with a delay."""
+    deadline = time.monotonic() + _SEEN_SECONDS
+    async with admin(settings) as client:
+        while unseen := names - set(await client.list_topics()):
+            if time.monotonic() > deadline:
+                raise ProvisionError(f"{min(unseen)} was created, and not seen within {_SEEN_SECONDS:g} s")
+            await asyncio.sleep(0.1)
+
+
+def _agree(states: list[TopicState], partitions: int) -> None:
+    for state in states:
+        wanted = state.topic.partitions(partitions)
+        if state.found is not Found.MISSING and state.partitions != wanted:
+            raise ProvisionError(
+                f"{state.topic.name} has {state.partitions} partitions, not {wanted}. Nothing was created: give the "
+                "number that the topics have, by --partitions."
+            )
 
 
 async def _create(settings: KafkaSettings, topics: list[Topic], partitions: int, replication: int) -> None:

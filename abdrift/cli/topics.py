@@ -140,7 +140,7 @@ def cat(
     topic = _topic(name)
     try:
         asyncio.run(_cat(topic, kafka, cluster=cluster, last=last, limit=limit, follow=follow))
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         return
 
 
@@ -186,9 +186,12 @@ def _lines(topic: Topic, record: ConsumerRecord) -> list[dict[str, Any]]:
     if record.value is None:
         return [place | {"key": key, "tombstone": True}]
     try:
-        return [place | {"key": key} | orjson.loads(record.value)]
+        event = orjson.loads(record.value)
     except orjson.JSONDecodeError as error:
         return [place | {"key": key, "unreadable": str(error)}]
+    if not isinstance(event, dict):
+        return [place | {"key": key, "unreadable": f"{type(event).__name__}, not a JSON object"}]
+    return [place | {"key": key} | event]
 
 
 def _rows(record: ConsumerRecord) -> list[dict[str, Any]]:
