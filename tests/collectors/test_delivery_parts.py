@@ -112,10 +112,10 @@ async def test_inventories_are_read_from_the_beginning_and_for_good(settings: cl
         time=rfc3339(NOW),
         data=inventory.model_dump(mode="json", exclude_none=True),
     )
-    async with clients.producer(settings) as producer:
+    async with clients.producer(settings) as producer, clients.consumer(settings) as consumer:
         await producer.send_and_wait(topic, event.encode(), key=b"edge-1", partition=2)
         await producer.send_and_wait(topic, b"no event", key=b"edge-2", partition=2)
-        reading = inventories(settings, topic=topic)
+        reading = inventories(consumer, 3, topic=topic)
         async with asyncio.timeout(20):
             assert await anext(reading) == ("edge-1", inventory)
             await producer.send_and_wait(topic, None, key=b"edge-1", partition=2)
