@@ -14,7 +14,7 @@
 | `source/<cluster>/<object id>` | a source: its artifact, and the owners that follow it |
 | `object/<cluster>/<object id>` | an object: as it is, and as it was last proven |
 | `scaler/<cluster>/<object id>` | the HorizontalPodAutoscaler that targets an object |
-| `finding/<cluster>/<drift kind>/<object id>` | the last finding about an object |
+| `finding/<drift kind>/<cluster>/<object id>` | the last finding about an object |
 
 An object id is `group/kind/namespace/name`: it names the thing, not its version or UID. Documents are masked JSON.
 """

@@ -26,7 +26,7 @@ def settle(work: Work) -> None:
     """Tell what the row at hand changed about findings."""
     reports, work.reports = work.reports, {}
     for (cluster, kind, oid), said in reports.items():
-        key = f"finding/{cluster}/{kind}/{oid}"
+        key = f"finding/{kind}/{cluster}/{oid}"
         cell = work.get(key, FindingCell)
         if isinstance(said, Draft):
             _open_or_change(work, key, cell, said)

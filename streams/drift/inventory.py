@@ -24,7 +24,8 @@ def weigh(work: Work, cluster: str) -> None:
     fact = _inventory(work, cluster, cell)
     text = fact.model_dump_json(exclude=_UNSAID) + str(fact.evidence.complete) + str(cell.silent)
     said = hashlib.sha256(text.encode()).hexdigest()[:16]
-    if said == cell.said and work.now_ms < cell.said_ms + MINUTE_MS:
+    next_heartbeat_ms = work.now_ms + cell.interval_ms // 2  # one that would come too late for the minute is told now
+    if said == cell.said and next_heartbeat_ms < cell.said_ms + MINUTE_MS:
         return
     work.put_cluster(cluster, msgspec.structs.replace(cell, said=said, said_ms=work.now_ms))
     work.say(FLEET_INVENTORY, INVENTORY, cluster, cluster, fact)

@@ -16,6 +16,17 @@ def judge(work: Work, cluster: str, oid: str) -> None:
     if cell is None:
         return
     owner = work.owner(cluster, cell.owner) if cell.owner else None
+    try:
+        _judge(work, cluster, cell, owner)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        # Objects are anyone's JSON: one of a shape that no API server serves must not stop the others' judgement.
+        work.refuse("unjudgeable", f"{references.spoken(cell.ref)}: {type(error).__name__}: {error}")
+        if owner is not None:
+            work.put_owner(cluster, msgspec.structs.replace(owner, objects={**owner.objects, oid: "unknown"}))
+
+
+def _judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell | None) -> None:
+    oid = cell.ref.id
     suspended.judge_object(work, cluster, cell, owner)
     if owner is None:
         _judge_unclaimed(work, cluster, cell)

@@ -87,7 +87,7 @@ def _verdict(work: Work, cluster: str, owner: OwnerCell) -> OwnerVerdict:
 
 def _drifts(owner: OwnerCell) -> tuple[str, ...]:
     """Return the kinds of drift that are proven of the owner or its objects."""
-    return tuple(sorted({key.split("/")[2] for key, proven in owner.open.items() if proven}))
+    return tuple(sorted({key.split("/")[1] for key, proven in owner.open.items() if proven}))
 
 
 def _doubts(work: Work, seen: ClusterCell, owner: OwnerCell, kinds: set[str]) -> tuple[str, ...]:

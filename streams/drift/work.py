@@ -158,7 +158,7 @@ class Work:
 
     def finding(self, cluster: str, kind: DriftKind, oid: str) -> FindingCell | None:
         """Return the open finding of that kind about an object, as it stood before the row at hand."""
-        found = self.get(f"finding/{cluster}/{kind}/{oid}", FindingCell)
+        found = self.get(f"finding/{kind}/{cluster}/{oid}", FindingCell)
         return found if found and found.open else None
 
     def wake(self, cluster: str, what: str, due_ms: int) -> None:

@@ -271,6 +271,13 @@ class Scenario:
         self.refused: list[Refused] = []
         self.last: list[Outgoing] = []
 
+    def copied(self) -> "Scenario":
+        """Another scenario that begins where this one stands; cells are frozen and may be shared."""
+        other = Scenario(self.cluster)
+        other.now_ms, other.offset, other.version, other.agent = self.now_ms, self.offset, self.version, self.agent
+        other.cells, other.inputs, other.facts = dict(self.cells), list(self.inputs), list(self.facts)
+        return other
+
     # time and records
     def after(self, ms: int) -> "Scenario":
         self.now_ms += ms

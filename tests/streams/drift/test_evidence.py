@@ -179,3 +179,14 @@ def test_a_row_that_cannot_be_read_is_refused_and_its_neighbours_go_on(index: in
     scenario.feed(row, scenario.row("modified", labelled()))
     assert scenario.kinds() == ["changed web"]
     assert (scenario.refused[-1].cause.offset, scenario.refused[-1].cause.row) == (scenario.offset - 1, 0)
+
+
+def test_an_object_that_cannot_be_judged_is_unknown_and_refused() -> None:
+    odd = web()
+    odd["metadata"]["managedFields"][0]["fieldsV1"] = {"f:spec": {"f:template": {"k:[1]": {"f:x": {}}}}}
+    odd["spec"]["template"] = [{"x": 1}]
+    scenario = Scenario().started(repository(), kustomization(), odd, config())
+    assert {each.reason for each in scenario.refused} == {"unjudgeable"}
+    assert "objects-unknown" in scenario.verdict().reasons
+    scenario.after(5_000).see(labelled()).reconciled()
+    assert scenario.verdict().proven == 2
