@@ -63,7 +63,7 @@ def admit(
             f"at most {config.max_ttl_seconds:g} s from issued_at to expires_at",
         ),
         (
-            command.fencing < ledger.highest_fencing,
+            command.fencing <= ledger.highest_fencing,
             "fenced",
             f"fencing {command.fencing} after {ledger.highest_fencing}: from a governor that was replaced",
         ),

@@ -204,6 +204,6 @@ async def test_the_site_s_hourly_cap_holds_whatever_is_signed() -> None:
     bench = Bench(FakeApi(), hourly_cap=2)
     for number in range(4):
         bench.api.objects[KUSTOMIZATION]["status"].pop("lastHandledReconcileAt", None)
-        await bench.run(signed(command(command_id=f"c{number}")), offset=number)
+        await bench.run(signed(command(command_id=f"c{number}", fencing=number)), offset=number)
     assert len(bench.api.patches) == 2
     assert bench.reason == "hourly-cap"

@@ -74,7 +74,7 @@ ADMISSION = [
     pytest.param(command(issued_at=NOW + timedelta(seconds=29)), Ledger(), None, None, id="issued-within-the-skew"),
     pytest.param(command(expires_at=NOW + timedelta(days=2)), Ledger(), None, "lives-too-long", id="lives-too-long"),
     pytest.param(command(fencing=6), _ledger(_accepted("c0", fencing=7)), None, "fenced", id="lower-fencing"),
-    pytest.param(command(fencing=7), _ledger(_accepted("c0", fencing=7)), None, None, id="equal-fencing"),
+    pytest.param(command(fencing=7), _ledger(_accepted("c0", fencing=7)), None, "fenced", id="equal-fencing"),
     pytest.param(command(verb=Verb.SUSPEND), Ledger(), None, "verb-not-allowed", id="verb-the-site-forbids"),
     pytest.param(command(), Ledger(), "maintenance", "locally-frozen", id="local-freeze"),
     pytest.param(command(), _ledger(*(_accepted(f"x{i}") for i in range(3))), None, "hourly-cap", id="hourly-cap"),
