@@ -188,5 +188,5 @@ def test_an_object_that_cannot_be_judged_is_unknown_and_refused() -> None:
     scenario = Scenario().started(repository(), kustomization(), odd, config())
     assert {each.reason for each in scenario.refused} == {"unjudgeable"}
     assert "objects-unknown" in scenario.verdict().reasons
-    scenario.after(5_000).see(labelled()).reconciled()
+    scenario.after(5_000).see(web()).reconciled()
     assert scenario.verdict().proven == 2
