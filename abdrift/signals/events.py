@@ -62,8 +62,6 @@ def columns_of(rows: Iterable[EventRow]) -> dict[str, list[Any]]:
 
 def rows_of(batch: pa.RecordBatch) -> list[EventRow]:
     """Return a decoded frame's rows, in order."""
-    values = {name: batch.column(name).to_pylist() for name in batch.schema.names}
-    return [
-        EventRow(**{name: column[i] for name, column in values.items() if name in EventRow.__struct_fields__})
-        for i in range(batch.num_rows)
-    ]
+    names = batch.schema.names
+    columns = [column.to_pylist() for column in batch.columns]
+    return [EventRow(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
