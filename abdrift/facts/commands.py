@@ -47,7 +47,9 @@ class Command(Fact):
     attempt: int = Field(default=1, ge=1)
     issued_at: Timestamp
     expires_at: Timestamp
-    fencing: int = Field(ge=0, description="Counts up with each command; a sink refuses what is not above the highest it has accepted.")
+    fencing: int = Field(
+        ge=0, description="Counts up with each command; a sink refuses what is not above the highest it has accepted."
+    )
     signature: Signature | None = None
 
 
