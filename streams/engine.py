@@ -12,6 +12,7 @@ import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import faust
@@ -26,7 +27,7 @@ from abdrift.topics import DEAD_LETTERS
 from streams.commit import Fence, Owner, Seen
 from streams.decode import Record
 from streams.lane import Headers, Lane, Pending, Shared, SupersededError
-from streams.preparation import TABLE, EngineError, changelog_topic, group_id, prepare
+from streams.preparation import TABLE, EngineError, changelog_topic, drop_if_stale, group_id, prepare
 from streams.processing import Processor
 from streams.settings import EngineSettings, Surroundings
 from streams.step import Step
@@ -80,6 +81,14 @@ class _LocalState:
         """Drop what is remembered of partitions whose databases may be closed."""
         self._fences.clear()
 
+    def drop_stale(self, partitions: Iterable[int]) -> None:
+        """Delete copies of partitions that this worker had so long ago that they may have missed deletions."""
+        store = self.table.data
+        for partition in partitions:
+            closed = partition not in store._dbs  # noqa: SLF001  Faust does not say
+            if closed and drop_if_stale(Path(store.partition_path(partition)), time.time()):
+                event(logging.INFO, "stale-copy-dropped", changelog=self.changelog, partition=partition)
+
     def _db(self, partition: int) -> Any:
         return self.table.data._db_for_partition(partition)  # noqa: SLF001  Faust's store asks for a current event
 
@@ -106,9 +115,12 @@ class _FencedTable(faust.Table[bytes, bytes]):
             self._worker.fail(error)
             raise
 
-    async def on_rebalance(self, *args: Any, **options: Any) -> None:
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
         self._local.forget()
-        await super().on_rebalance(*args, **options)
+        self._local.drop_stale({tp.partition for tp in newly_assigned if tp.topic == self._local.changelog})
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
 
 class _FaustLink:
@@ -368,6 +380,7 @@ def _quiet_faust() -> None:
     # Its helper library logs for a subclass under the subclass's module.
     for name in ("faust", "mode", "aiokafka", __name__):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)
 
 
 async def run(

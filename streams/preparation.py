@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from aiokafka.admin import NewTopic
@@ -16,12 +18,16 @@ from streams.step import Step
 TABLE: Final = "state"
 """What Faust calls the one table of a step."""
 
+STALE_SECONDS: Final = 20 * 3600
+"""A local copy untouched for so long is read anew: Kafka forgets deletions after a day (`delete.retention.ms`)."""
+
 _NEW_TOPIC_TRIES: Final = 100
 _CHANGELOG_CONFIG: Final = {
     "cleanup.policy": "compact",
     # A superseded owner's late record covers a rightful one; until it is found and healed, both must still be there.
     "min.compaction.lag.ms": "3600000",
     "segment.ms": "3600000",
+    "delete.retention.ms": "86400000",
     "max.message.bytes": "1048588",
     "message.timestamp.type": "LogAppendTime",
 }
@@ -39,6 +45,17 @@ def group_id(step: str) -> str:
 def changelog_topic(step: str) -> str:
     """Return the name of the topic that keeps a step's state."""
     return f"{group_id(step)}-{TABLE}-changelog"
+
+
+def drop_if_stale(copy: Path, now_seconds: float) -> bool:
+    """Delete a local copy that may have missed deletions; return whether it was one. Nobody may have it open."""
+    if not copy.is_dir():
+        return False
+    touched = max((file.stat().st_mtime for file in copy.iterdir()), default=0.0)
+    if now_seconds - touched < STALE_SECONDS:
+        return False
+    shutil.rmtree(copy)
+    return True
 
 
 async def prepare(steps: Sequence[Step[Any]], settings: EngineSettings) -> dict[str, int]:
