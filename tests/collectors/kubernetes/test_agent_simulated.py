@@ -15,6 +15,7 @@ from abdrift.signals.objects import LostDetail, SyncDetail, decode_detail
 from abdrift.simulation import FleetSpec, SimulatedFleet
 from abdrift.simulation.apiserver import MERGE, Options, Target
 from collectors.kubernetes import Agent, KubernetesConfig
+from collectors.kubernetes.config import KUSTOMIZE_LABEL
 from tests.collectors.recording import Recording
 from tests.parts.waiting import until
 
@@ -135,7 +136,7 @@ async def test_an_outage_is_said_lost_and_then_synced_with_a_gap(simulated: SimC
         seen.clear()
         lost = await seen.until(lambda row: (row.op, row.kind) == ("lost", "ConfigMap"), "ConfigMaps lost")
         assert decode_detail(lost, LostDetail).reason == "unreachable"
-        assert not [row for row in seen.objects if row.op == "heartbeat"]
+        assert await _stays_quiet(seen)
         delete(simulated, gone)
         simulated.switches.refuse(0)
         synced = await seen.until(is_gapped, "ConfigMaps synced with a gap")
@@ -224,3 +225,38 @@ async def test_a_bound_on_objects_is_said_and_never_exceeded(simulated: SimClust
         assert agent.known_objects <= 5
     finally:
         await agent.stop()
+
+
+async def test_what_carries_fluxs_labels_in_no_inventory_is_told(simulated: SimCluster, watching: Any) -> None:
+    namespace, _ = config_maps(simulated)[0]
+    orphan = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "orphan", "namespace": namespace, "labels": {KUSTOMIZE_LABEL: "apps"}},
+    }
+    async with watching() as (_, seen):
+        simulated.api.create(simulated.kind("ConfigMap"), namespace, orphan, BY_HAND)
+        await seen.until(lambda row: (row.op, row.name) == ("added", "orphan"), "the orphan")
+
+
+async def test_a_watch_without_a_word_is_opened_anew_and_has_no_gap(simulated: SimCluster, watching: Any) -> None:
+    key = config_maps(simulated)[0]
+    async with watching(idle_seconds=0.3, request_timeout_seconds=0.3, lost_after_seconds=30) as (agent, seen):
+        simulated.switches.silent = True
+
+        async def noticed() -> bool:
+            return all(state == "broken" for states in agent.watches.values() for state in states)
+
+        await until(noticed, "every watch noticed the silence")
+        seen.clear()
+        simulated.switches.speak()
+        version = recolour(simulated, key, "red")
+        await seen.until(lambda row: row.resource_version == version, "the edit")
+        assert not told(seen, "synced")
+
+
+async def test_no_secret_is_asked_for_unless_opted_in(simulated: SimCluster, watching: Any) -> None:
+    async with watching(helm_storage=False) as (_, seen):
+        row = await seen.until(lambda row: row.kind == "HelmManifest", "the pseudo object")
+        assert "switched off" in row.parsed()["error"]
+        assert not told(seen, "listed", "Secret")
