@@ -1,27 +1,25 @@
 """`abdrift agent`: collectors of Kubernetes and Git, for one cluster or for many in one process."""
 
-import asyncio
 import logging
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from aiokafka import AIOKafkaProducer
 
 from abdrift import paths
 from abdrift.cli.clusters import ClusterOption, ContextOption, FleetOption, KubeconfigOption, LabelsOption, clusters
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.fleet import Fleet, Member
-from abdrift.frames import Headers
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.masking import Masker
 from abdrift.processes import tell_ready
 from abdrift.topics import OBJECTS
-from collectors.framing import FramerSettings, Send
+from collectors.delivery import kafka_send
+from collectors.framing import FramerSettings
 from collectors.kubernetes import KubernetesConfig
-from collectors.kubernetes import run as run_kubernetes
+from collectors.kubernetes.hub import run_many
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +54,13 @@ def agent(
 async def _run(fleet: Fleet, kafka: KafkaSettings, directory: Path, *, secrets: bool, heartbeat_seconds: float) -> None:
     masker = Masker(masking_key(directory))
     framing = FramerSettings(partitions=await partition_count(kafka, OBJECTS.name))
-    async with producer(kafka, linger_ms=0) as client, asyncio.TaskGroup() as tasks:
-        for member in fleet.clusters:
-            config = _config(member, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds)
-            tasks.create_task(run_kubernetes(config, sender(client), masker=masker, settings=framing))
+    configs = [
+        _config(member, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds) for member in fleet.clusters
+    ]
+    async with producer(kafka, linger_ms=0) as client:
         tell_ready()
-        log.info("watching %d clusters", len(fleet.clusters))
+        log.info("watching %d clusters", len(configs))
+        await run_many(configs, kafka_send(client), masker=masker, settings=framing)
 
 
 def _config(member: Member, directory: Path, *, secrets: bool, heartbeat_seconds: float) -> KubernetesConfig:
@@ -74,15 +73,6 @@ def _config(member: Member, directory: Path, *, secrets: bool, heartbeat_seconds
         heartbeat_seconds=heartbeat_seconds,
         state_dir=directory,
     )
-
-
-def sender(client: AIOKafkaProducer) -> Send:
-    """Return what sends one frame and waits until Kafka has it."""
-
-    async def send(topic: str, partition: int, key: bytes, value: bytes, headers: Headers) -> None:
-        await client.send_and_wait(topic, value, key=key, partition=partition, headers=list(headers))
-
-    return send
 
 
 def masking_key(directory: Path) -> bytes:

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from abdrift import paths
-from abdrift.cli.agent import sender
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.kafka import KafkaSettings, consumer, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import OBJECTS
+from collectors.delivery import kafka_send
 from collectors.framing import FramerSettings
 from collectors.git import GitConfig
 from collectors.git import run as run_git
@@ -52,4 +52,4 @@ async def _run(config: GitConfig, kafka: KafkaSettings) -> None:
     framing = FramerSettings(partitions=partitions)
     async with producer(kafka, linger_ms=0) as client, consumer(kafka) as reader:
         tell_ready()
-        await run_git(config, sender(client), inventories(reader, partitions), settings=framing)
+        await run_git(config, kafka_send(client), inventories(reader, partitions), settings=framing)
