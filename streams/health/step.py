@@ -10,7 +10,7 @@ from abdrift.facts.health import HealthScope
 from abdrift.frames import Frame
 from abdrift.signals import events, objects
 from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, Op, SyncDetail, decode_detail
-from abdrift.topics import EVENTS, FLEET_HEALTH, OBJECTS
+from abdrift.topics import EVENTS, FLEET_HEALTH, OBJECTS, Topic
 from streams.health import agents, resources, wholes
 from streams.health.assess import ASSESSORS
 from streams.health.cells import Cell, resource_id, warnings_key
@@ -29,8 +29,8 @@ class HealthStep:
     """Health of workloads, namespaces, GitOps objects, nodes and clusters."""
 
     name = "health"
-    reads = (OBJECTS, EVENTS)
-    writes = (FLEET_HEALTH,)
+    reads: tuple[Topic, ...] = (OBJECTS, EVENTS)
+    writes: tuple[Topic, ...] = (FLEET_HEALTH,)
     cell_type: Any = Cell
 
     def process(self, cells: Mapping[str, Cell], batch: Batch) -> Result[Cell]:
