@@ -137,7 +137,7 @@ def _judged(
     found = [each for each in found if not _is_scaled(work, cluster, cell, each, against)]
     if not (cell.proven or cell.desired):
         found = [each for each in found if not each.added or _is_suspect(each.change, owner.view.reconciled_ms)]
-    return _with_known_old(work, cluster, cell, found)
+    return _with_known_past(work, cluster, cell, found)
 
 
 def _is_suspect(change: FieldChange, reconciled_ms: int) -> bool:
@@ -224,16 +224,27 @@ def _as_change(change: FieldChange) -> Change:
     return Change(change.path, change.old, change.new, "replace" if change.op == "replace" else "add")
 
 
-def _with_known_old(work: Work, cluster: str, cell: ObjectCell, found: Sequence[Judged]) -> list[Judged]:
-    """Keep the old value that the open finding knows of what a new baseline contains."""
+def _with_known_past(work: Work, cluster: str, cell: ObjectCell, found: Sequence[Judged]) -> list[Judged]:
+    """Keep what the open finding knows: the old value of what a new baseline contains, and who made the change.
+
+    Before kustomize-controller applies, it makes kubectl's entries its own: for a moment the change seems to be its.
+    """
     before = findings.still_open(work, cluster, DriftKind.CHANGED, cell.ref.id)
-    known = {(each.path, repr(each.new)): each for each in before.fields if each.old_known} if before else {}
-    return [
-        Judged(told.model_copy(update={"by": each.change.by}), each.added, each.stays)
-        if not each.change.old_known and (told := known.get((each.change.path, repr(each.change.new))))
-        else each
-        for each in found
-    ]
+    if before is None:
+        return list(found)
+    told = {(each.path, repr(each.new)): each for each in before.fields}
+    return [_remembered(each, told.get((each.change.path, repr(each.change.new)))) for each in found]
+
+
+def _remembered(each: Judged, told: FieldChange | None) -> Judged:
+    if told is None:
+        return each
+    change = each.change
+    if told.old_known and not change.old_known:
+        change = told.model_copy(update={"by": change.by})
+    if told.by is not None and (change.by is None or change.by.manager in (managers.KUSTOMIZE, managers.HELM)):
+        change = change.model_copy(update={"by": told.by})
+    return Judged(change, each.added, each.stays)
 
 
 def _is_scaled(work: Work, cluster: str, cell: ObjectCell, each: Judged, against: Reference) -> bool:

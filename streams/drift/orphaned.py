@@ -7,8 +7,15 @@ from streams.drift import activity, evidence, references
 from streams.drift.cells import LabelledCell, ObjectCell, OwnerCell
 from streams.drift.work import Draft, Work
 
-_INHERITING = {"discovery.k8s.io/EndpointSlice", "/Endpoints", "/Pod", "apps/ReplicaSet", "apps/ControllerRevision"}
-"""Kinds whose objects take the labels of what they were made from."""
+_INHERITING = {
+    "/Endpoints",
+    "/Pod",
+    "apps/ControllerRevision",
+    "apps/ReplicaSet",
+    "discovery.k8s.io/EndpointSlice",
+    "source.toolkit.fluxcd.io/HelmChart",
+}
+"""Kinds whose objects take the labels of what they were made from; helm-controller makes a HelmChart of a release."""
 _INTENDED = {"prune-disabled", "controlled"}
 _LABEL_GRACE_MS = activity.GRACE_MS
 

@@ -108,8 +108,6 @@ def _doubts(work: Work, seen: ClusterCell, owner: OwnerCell, kinds: set[str]) ->
         doubts.append("settling")
     if view.deleting:
         doubts.append("deleting")
-    elif view.phase == "applying":
-        doubts.append("reconciling")
     if view.reason in failing.WAITING_REASONS:
         doubts.append("waiting-for-dependency")
     return tuple(doubts)

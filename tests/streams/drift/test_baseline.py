@@ -170,6 +170,14 @@ def test_an_edit_during_a_reconcile_is_told_at_once_and_stays_when_flux_was_past
     assert scenario.kinds() == ["changed web"]
 
 
+def test_a_reconcile_that_changes_nothing_leaves_the_verdict_alone() -> None:
+    scenario = Scenario().proven()
+    told = len(scenario.verdicts())
+    scenario.reconciled(total=3).reconciled(total=4)
+    assert {each.verdict for each in scenario.verdicts()[told:]} == {"in-sync"}
+    assert {each.owner_idle for each in scenario.verdicts()[told:]} == {True, False}
+
+
 def test_a_removal_during_a_reconcile_waits_for_its_end() -> None:
     scenario = Scenario().proven().after(5_000).see(applying(total=2)).after(50).see(without_env())
     assert scenario.kinds() == []
@@ -197,6 +205,14 @@ def test_the_same_drift_is_counted_when_it_comes_back_after_its_correction() -> 
         scenario.reconciled(web(applied_ms=scenario.now_ms + 1_000), total=scenario.offset)
     assert [each.recurrences for each in scenario.findings()] == [0, 1, 2]
     assert len({each.finding_id for each in scenario.findings()}) == 3
+
+
+def test_flux_taking_over_kubectls_entry_does_not_change_who_did_it() -> None:
+    scenario = Scenario().proven().after(5_000).see(scaled()).see(applying(total=2)).after(50)
+    taken = web(applied_ms=scenario.now_ms, replicas=5)
+    scenario.see(taken)
+    (found,) = scenario.open()
+    assert (found.revision, found.managers) == (1, ("kubectl",))
 
 
 def test_fields_beyond_the_bound_are_counted() -> None:

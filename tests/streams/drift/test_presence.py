@@ -229,6 +229,14 @@ ORPHANS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "prune: disabled": (orphan(annotations={"kustomize.toolkit.fluxcd.io/prune": "disabled"}), []),
     "owned by another object": (orphan(ownerReferences=[{"kind": "Service"}]), []),
     "an EndpointSlice": ({**orphan(), "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"}, []),
+    "a HelmChart of a release": (
+        {
+            **orphan(labels={"helm.toolkit.fluxcd.io/name": "demo", "helm.toolkit.fluxcd.io/namespace": "x"}),
+            "apiVersion": "source.toolkit.fluxcd.io/v1",
+            "kind": "HelmChart",
+        },
+        [],
+    ),
     "unlabelled": (orphan(labels={}), []),
     "of a release whose manifest is not known": (
         orphan(labels={"helm.toolkit.fluxcd.io/name": "demo", "helm.toolkit.fluxcd.io/namespace": "flux-system"}),
