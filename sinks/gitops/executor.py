@@ -213,7 +213,7 @@ class Executor:
         await self._check_expectation(command, target, source_ref)
         if command.verb is Verb.RECONCILE_WITH_SOURCE and source_ref is not None:
             await self._patch(source_ref, Verb.RECONCILE, command.command_id)
-            await self._follow(source_ref, Verb.RECONCILE, command)
+            self._check_fetched(command, await self._follow(source_ref, Verb.RECONCILE, command))
         await self._patch(command.target, command.verb, command.command_id)
         run.times["patched_at"] = self._clock()
         done = await self._follow(command.target, command.verb, command, run)
@@ -224,15 +224,19 @@ class Executor:
     ) -> None:
         """Refuse where carrying out would do more than was decided: another revision is applied or fetched."""
         expected = command.expected_revision
-        if expected is None or command.verb in (Verb.SUSPEND, Verb.RESUME):
+        if expected is None or command.verb in (Verb.SUSPEND, Verb.RESUME, Verb.RECONCILE_WITH_SOURCE):
             return
         applied = flux.applied_revision(target)
         if applied != expected:
             raise CommandFailed(OutcomeResult.FAILED, "revision-moved", f"{applied} is applied, not {expected}")
         if command.target.kind == "Kustomization" and command.verb is Verb.RECONCILE and source_ref is not None:
-            fetched = flux.artifact_revision(await self._get(source_ref))
-            if fetched != expected:
-                raise CommandFailed(OutcomeResult.FAILED, "revision-moved", f"{fetched} is fetched, not {expected}")
+            self._check_fetched(command, await self._get(source_ref))
+
+    def _check_fetched(self, command: Command, source: Mapping[str, Any]) -> None:
+        """Refuse where the source holds another revision than the one that was decided about."""
+        expected, fetched = command.expected_revision, flux.artifact_revision(source)
+        if command.target.kind == "Kustomization" and expected not in (None, fetched):
+            raise CommandFailed(OutcomeResult.FAILED, "revision-moved", f"{fetched} is fetched, not {expected}")
 
     async def _get(self, ref: ObjectRef) -> dict[str, Any]:
         return await self._api.get(flux.resource(ref).path(ref.namespace, ref.name))

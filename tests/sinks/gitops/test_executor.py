@@ -118,6 +118,16 @@ async def test_with_source_asks_the_source_first() -> None:
     assert [path for path, _ in bench.api.patches] == [SOURCE, KUSTOMIZATION]
 
 
+async def test_with_source_expects_its_revision_of_the_source_and_not_of_what_is_applied_before() -> None:
+    bench = Bench(FakeApi())
+    bench.api.objects[SOURCE] |= kustomization() | {"spec": {}}
+    bench.api.objects[SOURCE]["status"] |= {"artifact": {"revision": "main@sha1:other"}}
+    ordered = command(verb=Verb.RECONCILE_WITH_SOURCE, expected_revision="main@sha1:ccc")
+    assert await bench.run(signed(ordered)) == ["accepted", "failed"]
+    assert bench.reason == "revision-moved"
+    assert [path for path, _ in bench.api.patches] == [SOURCE]
+
+
 ENDINGS = [
     pytest.param(FakeApi(fail), None, {}, ["accepted", "failed"], "controller-failed", id="controller-fails"),
     pytest.param(FakeApi(ignore), None, {}, ["accepted", "failed"], "timed-out", id="nobody-handles-it"),
