@@ -5,7 +5,7 @@ both.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class PipelineSpec:
     hourly_cap: int = 60
     download_progress: Progress | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """More options of a program, by its name; the last of an option's values counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def programs(spec: PipelineSpec, kafka: KafkaSettings, fleet_file: Path) -> list
     if spec.act:
         cap = ("--hourly-cap", str(spec.hourly_cap))
         found.insert(2, Program("sink-gitops", ("sink", "gitops", *of_fleet, "--keys", keys, *cap)))
-    return [Program(one.name, one.arguments, environment) for one in found]
+    return [Program(one.name, (*one.arguments, *spec.options.get(one.name, ())), environment) for one in found]
 
 
 def _kafka_environment(kafka: KafkaSettings) -> dict[str, str]:
