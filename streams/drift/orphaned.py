@@ -1,7 +1,5 @@
 """`orphaned`: an object that carries an owner's labels and is in no inventory."""
 
-import msgspec
-
 from abdrift.facts.drift import Corrects, DriftKind
 from streams.drift import activity, evidence, references
 from streams.drift.cells import LabelledCell, ObjectCell, OwnerCell
@@ -96,9 +94,3 @@ def _draft(cluster: str, cell: ObjectCell, owner: OwnerCell | None) -> Draft:
         applied_revision=owner.view.applied if owner else "",
         kinds=(references.kind_of(cell.ref.id), references.kind_of(cell.labelled)),
     )
-
-
-def drop(work: Work, cluster: str, cell: ObjectCell) -> None:
-    """Forget an object that is gone and that nobody claims."""
-    work.put_object(cluster, msgspec.structs.replace(cell, live=b"", baseline=b""))
-    work.put(f"object/{cluster}/{cell.ref.id}", None)
