@@ -36,7 +36,7 @@ def schema(fact: FactType) -> dict[str, Any]:
 
 def _without_null(value: dict[str, Any]) -> dict[str, Any]:
     """Context attributes are left out rather than null: CloudEvents allows no null there."""
-    options = [option for option in value.get("anyOf", ()) if option != {"type": "null"}]
+    options: list[dict[str, Any]] = [option for option in value.get("anyOf", ()) if option != {"type": "null"}]
     if len(options) != 1:
         return value
     return {k: v for k, v in value.items() if k not in ("anyOf", "default")} | options[0]
