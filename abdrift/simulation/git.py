@@ -1,27 +1,34 @@
 """Git as Flux sees it: repositories shared by clusters, branches, commits, and what they hold.
 
-No packs and no protocol: a repository answers what its head is and what lies under a path at a commit.
+No packs and no protocol (`git_http` speaks it): a repository answers what its head is and what lies under a path at a
+commit. Commits are real ones: their ids are those that `git` computes.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
-from abdrift.simulation.objects import Object, digest
-
-Tree = Mapping[str, tuple[Object, ...]]
-"""Manifests by file path. A chart is a folder with a `Chart.yaml`, whose manifests are templates."""
+from abdrift.simulation import git_objects
+from abdrift.simulation.git_objects import GitObject, Tree
+from abdrift.simulation.objects import Object
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One commit."""
 
-    sha: str
+    object: GitObject
+    parent: str
+    """Id of the commit before it, empty for the first."""
     author: str
     message: str
     time_ns: int
     tree: Tree
+
+    @property
+    def sha(self) -> str:
+        """Give its id."""
+        return self.object.id
 
     def under(self, path: str) -> list[Object]:
         """Give the manifests below a folder, in the order of their files."""
@@ -62,7 +69,8 @@ class SimGit:
     def create(self, url: str, tree: Tree, *, author: str = "alice <alice@lab>") -> Repository:
         """Give a repository with one commit, `initial`, on `main`."""
         repository = self.repositories[url] = Repository(url)
-        self.commit(url, tree, message="initial", author=author)
+        # Named, since repositories with the same files would otherwise begin with the same commit.
+        self.commit(url, tree, message=f"initial\n\nThe first commit of {urlsplit(url).path}.", author=author)
         return repository
 
     def commit(
@@ -84,7 +92,9 @@ class SimGit:
                 files[path] = manifests
         parent = commits[-1].sha if commits else ""
         time_ns = self._now_ns()
-        seed = f"{parent}\n{author}\n{time_ns}\n{message}\n{digest(files) if len(commits) else url}"
-        commit = Commit(hashlib.sha1(seed.encode()).hexdigest(), author, message, time_ns, files)  # noqa: S324  Git's own
+        _, root = git_objects.snapshot(files)[0]
+        commit = Commit(
+            git_objects.commit(root.id, parent, author, time_ns, message), parent, author, message, time_ns, files
+        )
         commits.append(commit)
         return commit

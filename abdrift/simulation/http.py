@@ -12,6 +12,7 @@ from aiohttp import web
 from abdrift.simulation import discovery, errors, lists, routes, watches
 from abdrift.simulation.access import Access
 from abdrift.simulation.apiserver import ApiServer, scale_of
+from abdrift.simulation.bodies import read_body
 from abdrift.simulation.errors import ApiError
 from abdrift.simulation.objects import Object
 from abdrift.simulation.switches import Switches
@@ -167,10 +168,8 @@ async def _send(response: web.StreamResponse, lines: AsyncGenerator[bytes]) -> N
 
 
 async def _body(request: web.BaseRequest) -> Any:
-    raw = await request.content.read(_MAX_BODY_BYTES + 1)
-    while chunk := await request.content.read(_MAX_BODY_BYTES + 1):
-        raw += chunk
-    if len(raw) > _MAX_BODY_BYTES:
+    raw = await read_body(request, _MAX_BODY_BYTES)
+    if raw is None:
         raise ApiError(413, "RequestEntityTooLarge", f"limit is {_MAX_BODY_BYTES}")
     if not raw:
         return {}

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from abdrift.simulation.git import Tree
+from abdrift.simulation.git_objects import Tree
 from abdrift.simulation.objects import Object
 
 FLUX = "flux-system"

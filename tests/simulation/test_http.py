@@ -323,13 +323,3 @@ async def test_the_official_client_reads_refusals(official: Any) -> None:
     with pytest.raises(client.ApiException) as refused:
         await client.CoreV1Api(official).read_namespaced_config_map("gone", "shop")
     assert (refused.value.status, json.loads(refused.value.body or "")["reason"]) == (404, "NotFound")
-
-
-async def test_git_ls_remote(served: SimulatedFleet) -> None:
-    url = served.site_repository("edge-0001")
-    process = await asyncio.create_subprocess_exec(
-        "git", "ls-remote", url, "refs/heads/main", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    assert out.decode().split() == [served.git.repositories[url].head().sha, "refs/heads/main"]
