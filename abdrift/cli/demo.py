@@ -127,7 +127,7 @@ async def _demo(
                 fleet=members,
                 data_dir=directory,
                 heartbeat_seconds=2,
-                tick_seconds=0.5,
+                tick_seconds=0.2,
                 git_interval_seconds=2,
                 hourly_cap=200,
                 download_progress=progress,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 import aiohttp
@@ -20,6 +21,8 @@ from abdrift.simulation.spec import APPS, FLUX, SITE_REPOSITORY
 from abdrift.simulation.storage import Change
 
 _STORM_BATCH = 50
+_IDLE_SECONDS = 20.0
+_IDLE_LOOK_SECONDS = 0.25
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 _VOLATILE = ("deployment.kubernetes.io/revision",)
 
@@ -44,6 +47,7 @@ class FaultInjector:
         self.fleet = fleet
         self.ledger = Ledger()
         self._clock = clock
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._watched: dict[tuple[str, Kind, tuple[str, str]], list[tuple[str, Callable[[Object], bool]]]] = {}
         for cluster in fleet.clusters:
             cluster.api.store.listen(self._listener(cluster.name))
@@ -60,7 +64,31 @@ class FaultInjector:
 
     async def _at_its_time(self, session: aiohttp.ClientSession, fault: Fault) -> None:
         await asyncio.sleep(fault.at_seconds)
-        await self.inject(session, fault)
+        async with self._turns[fault.cluster]:
+            await self._until_idle(fault)
+            await self.inject(session, fault)
+
+    async def _until_idle(self, fault: Fault) -> None:
+        """Wait while an earlier fault of the cluster is being corrected, for a while at most.
+
+        A reconcile on its way would undo this one before anybody could see it, and nothing would be there to find.
+        """
+        for _ in range(round(_IDLE_SECONDS / _IDLE_LOOK_SECONDS)):
+            if not self.ledger.being_corrected(fault.cluster) and not self._reconciling(fault.cluster):
+                return
+            await asyncio.sleep(_IDLE_LOOK_SECONDS)
+
+    def _reconciling(self, cluster: str) -> bool:
+        simulated = self.fleet.cluster(cluster)
+        conditions = (
+            each
+            for owner in simulated.api.list(simulated.kind("Kustomization"))
+            for each in owner.get("status", {}).get("conditions", [])
+        )
+        return any(
+            each["type"] == "Reconciling" and each["status"] == "True" and each["reason"] != "ProgressingWithRetry"
+            for each in conditions
+        )
 
     async def inject(self, session: aiohttp.ClientSession, fault: Fault) -> None:
         """Carry out one fault now; a refusal goes into the ledger."""

@@ -63,6 +63,14 @@ class Ledger:
         if self.entries[fault_id].restored_at_ns is None:
             self.entries[fault_id] = replace(self.entries[fault_id], restored_at_ns=at_ns)
 
+    def being_corrected(self, cluster: str) -> bool:
+        """Whether a fault of that cluster that reconciling corrects was done and is not seen restored yet."""
+        return any(
+            each.fault.cluster == cluster and each.fault.expect.corrected and not each.error
+            for each in self.entries.values()
+            if each.done_at_ns is not None and each.restored_at_ns is None
+        )
+
     def judge(self, findings: Iterable[Mapping[str, Any]]) -> Verdict:
         """Judge findings against what was done."""
         return judge(list(self.entries.values()), list(findings))
