@@ -7,6 +7,8 @@ from streams.drift import baseline, objects, references
 from streams.drift.cells import ClusterCell, KindCell, Watch
 from streams.drift.work import Work
 
+RESTARTED = "agent-restarted"
+"""The reason of a gap between one agent and the next."""
 _SLACK = 0.5
 """By what part of the promised interval a heartbeat may be late: it has a queue and a broker to pass."""
 
@@ -23,7 +25,7 @@ def heartbeat(work: Work, row: ObjectRow) -> None:
     first = not cell.heartbeat_ms
     watches = cell.watches
     if told.started_ms != cell.started_ms:  # a new agent has seen only what it has listed itself
-        watches = {k: w if w.began_ms >= told.started_ms else _stale(w) for k, w in watches.items()}
+        watches = {k: _of_new_agent(w, cell, told.started_ms) for k, w in watches.items()}
     work.put_cluster(
         row.cluster,
         msgspec.structs.replace(
@@ -49,8 +51,16 @@ def _patience_ms(interval_ms: int) -> int:
     return int(interval_ms * (1 + _SLACK))
 
 
-def _stale(watch: Watch) -> Watch:
-    return msgspec.structs.replace(watch, synced=False)
+def _of_new_agent(watch: Watch, cell: ClusterCell, started_ms: int) -> Watch:
+    """Return the watch with the stretch of time that neither the former agent nor this one has seen."""
+    listed = watch.began_ms >= started_ms
+    in_gap = watch.gap_since_ms is not None and watch.gap_until_ms is None
+    if cell.started_ms and not in_gap:
+        until_ms = watch.as_of_ms if listed else None
+        watch = msgspec.structs.replace(
+            watch, gap_since_ms=cell.observed_ms, gap_until_ms=until_ms, gap_reason=RESTARTED
+        )
+    return watch if listed else msgspec.structs.replace(watch, synced=False)
 
 
 def silence(work: Work, cluster: str) -> None:
@@ -84,6 +94,8 @@ def synced(work: Work, row: ObjectRow) -> None:
         selector=told.selector,
         lost_reason="",
     )
+    if watch.gap_reason == RESTARTED and watch.gap_until_ms is None:
+        watch = msgspec.structs.replace(watch, gap_until_ms=row.observed_ms)
     if told.gap_since_ms is not None:
         watch = msgspec.structs.replace(
             watch,

@@ -54,6 +54,29 @@ def test_a_new_agent_has_seen_only_what_it_has_listed_itself() -> None:
     assert scenario.kinds() == ["deleted app-config"]
 
 
+@pytest.mark.parametrize("heartbeat_first", [True, False], ids=["heartbeat-first", "list-first"])
+def test_the_time_between_two_agents_shows_as_a_gap(*, heartbeat_first: bool) -> None:
+    scenario = Scenario().proven()
+    last_ms = scenario.now_ms
+    scenario.heartbeat().after(10_000)
+    started_ms = scenario.now_ms
+    scenario.agent = "agent-2"
+    if heartbeat_first:
+        scenario.heartbeat(started_ms=started_ms)
+    scenario.see(repository(), kustomization(total=2), web(), config(), op="listed")
+    scenario.synced(began_ms=started_ms + 100)
+    if not heartbeat_first:
+        scenario.heartbeat(started_ms=started_ms)
+    scenario.see(labelled()).tick(1_000)
+    (finding,) = scenario.open()
+    assert {(each.gap.reason, each.gap.until is not None) for each in finding.evidence.sources if each.gap} == {
+        ("agent-restarted", True)
+    }
+    assert all(
+        last_ms <= int(each.gap.since.timestamp() * 1000) <= started_ms for each in finding.evidence.sources if each.gap
+    )
+
+
 def test_within_its_run_an_agent_need_not_repeat_what_a_new_list_confirms() -> None:
     scenario = Scenario().proven().after(60_000).heartbeat().synced(gap_ms=scenario_now(60_000)).tick(5_000)
     assert scenario.findings() == []
