@@ -30,7 +30,8 @@ class KustomizationReconciler(Reconciler):
         if change.old is not None and artifact_sha(change.old.value()) == artifact_sha(source):
             return
         for obj in self.runtime.api.list(self.kind):
-            if obj["spec"]["sourceRef"]["name"] == name_of(source):
+            ref = obj["spec"]["sourceRef"]
+            if (ref.get("namespace") or namespace_of(obj), ref["name"]) == (namespace_of(source), name_of(source)):
                 self.enqueue((namespace_of(obj), name_of(obj)), 0.05)
 
     def begin(self, key: Key, obj: Object) -> None:

@@ -95,7 +95,8 @@ class HelmChartReconciler(Reconciler):
         if change.old is not None and artifact_sha(change.old.value()) == artifact_sha(source):
             return
         for chart in self.runtime.api.list(self.kind):
-            if chart["spec"]["sourceRef"]["name"] == name_of(source):
+            followed = (namespace_of(chart), chart["spec"]["sourceRef"]["name"])
+            if followed == (namespace_of(source), name_of(source)):
                 self.enqueue((namespace_of(chart), name_of(chart)))
 
     def begin(self, key: Key, obj: Object) -> None:  # noqa: ARG002  the base class hands it over
