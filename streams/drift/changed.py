@@ -283,12 +283,20 @@ def _closing(work: Work, cluster: str, cell: ObjectCell, live: Mapping[str, Any]
     before = findings.still_open(work, cluster, DriftKind.CHANGED, cell.ref.id)
     if before is None:
         return "corrected"
-    values = [(managers.value_at(live, each.path), each) for each in before.fields]
-    if all(value == each.old for value, each in values if each.old_known):
+    if all(_is_back(live, each) for each in before.fields if each.old_known):
         return "corrected"
-    if all(value == each.new for value, each in values):
+    if all(managers.value_at(live, each.path) == each.new for each in before.fields):
         return "exempt" if _is_ignored(work, cell, before.fields) else "adopted"
     return "superseded"
+
+
+def _is_back(live: Mapping[str, Any], change: FieldChange) -> bool:
+    """Whether a change is undone. Where an item was added to a list, another may stand in its place now."""
+    if managers.value_at(live, change.path) == change.old:
+        return True
+    above, _, name = change.path.rpartition("/")
+    items = managers.value_at(live, above) if change.op == "add" and name.isdigit() else None
+    return isinstance(items, list) and change.new not in items
 
 
 def _is_ignored(work: Work, cell: ObjectCell, fields: Sequence[FieldChange]) -> bool:

@@ -48,6 +48,22 @@ EDITS: dict[str, tuple[Any, ...]] = {
         [(f"{ENV}/1", "add", None, {"name": "DEBUG", "value": "1"}, "kubectl-set")],
         "yes",
     ),
+    "an env var put before the others": (
+        edited(
+            web(),
+            ENV,
+            [{"name": "DEBUG", "value": "1"}, {"name": "COLOR", "value": "blue"}],
+            entry(
+                "kubectl-set",
+                "Update",
+                EDIT_MS,
+                f"{CONTAINER}.env.[name=DEBUG].name",
+                f"{CONTAINER}.env.[name=DEBUG].value",
+            ),
+        ),
+        [(f"{ENV}/0", "add", None, {"name": "DEBUG", "value": "1"}, "kubectl-set")],
+        "yes",
+    ),
     "a label added": (
         edited(
             web(),
