@@ -107,7 +107,10 @@ class App:
 
 
 async def deploy(site: Site, files: dict[str, str] | None = None, *, prune: bool = True) -> App:
-    """Deploy a Kustomization in a new namespace, and return once Flux has applied it."""
+    """Deploy a Kustomization in a new namespace, and return once Flux has applied it.
+
+    `$NAMESPACE` in a file's text is replaced by the namespace's name.
+    """
     namespace, repository, revision, source = await _source(site, APP if files is None else files)
     owner = await site.admin.create(gitops.kustomization("app", source, "./app", prune=prune))
     await wait_ready(site.admin, Ref.of(owner))
@@ -129,6 +132,8 @@ async def _source(site: Site, files: dict[str, str]) -> tuple[str, Repository, s
     namespace = f"e2e-{secrets.token_hex(4)}"
     await site.admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     repository = await site.repository()
-    revision = await repository.commit(files, "Deploy the application")
+    named = {path: text.replace("$NAMESPACE", namespace) for path, text in files.items()}
+    revision = await repository.commit(named, "Deploy the application")
     source = await site.admin.create(gitops.git_repository("fleet", namespace, repository.url))
+    await wait_ready(site.admin, Ref.of(source))
     return namespace, repository, revision, source

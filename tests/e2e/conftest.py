@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from tests.e2e.early import tampered
 from tests.e2e.sites import real_site, simulated_sites
 from tests.e2e.stack import running_stack
 
@@ -39,4 +40,7 @@ async def stack(backend: Cluster | None, tmp_path_factory: pytest.TempPathFactor
             sites = await parts.enter_async_context(simulated_sites(folder))
         else:
             sites = (await parts.enter_async_context(real_site(backend, LABELS)),)
-        yield await parts.enter_async_context(running_stack(sites, folder))
+        early = await tampered(sites[0])
+        stack = await parts.enter_async_context(running_stack(sites, folder))
+        stack.early = early
+        yield stack

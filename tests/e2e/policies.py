@@ -1,4 +1,4 @@
-"""The policy that end-to-end tests put in force: it may do what Flux's verbs can, at once, and is told of everything."""
+"""The policy of the end-to-end tests: it may do what Flux's verbs can, at once, and is told of everything."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ACTING = Policy(
     breaker=Breaker(surge_percent=100, surge_min_clusters=1_000, failed_outcomes=1_000),
     fight=Fight(rounds=1_000),
     limits=Limits(max_evidence_age_seconds=60, max_lag_seconds=60, command_ttl_seconds=60),
-    allowance=DriftAllowance(behind_after_seconds=1, suspended_after_seconds=0.5),
+    allowance=DriftAllowance(behind_after_seconds=4, suspended_after_seconds=0.5),
     ignore=(IgnoreRule(name="the mesh's fields", managers=(OTHER_OPERATOR,)),),
 )
 """Grace 0, budgets open."""

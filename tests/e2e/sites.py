@@ -151,4 +151,6 @@ async def simulated_sites(folder: Path, clusters: int = 1) -> AsyncIterator[tupl
 
 
 def _documents(text: str) -> tuple[Object, ...]:
-    return tuple(each for each in yaml.safe_load_all(text) if each and each.get("kind") != "Kustomization")
+    return tuple(
+        each for each in yaml.safe_load_all(text) if each and "kustomize.config" not in str(each.get("apiVersion"))
+    )

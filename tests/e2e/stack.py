@@ -13,20 +13,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
 from abdrift.cli.pipeline import PipelineSpec, running
 from abdrift.cli.steering import approve, publish_policy
-from abdrift.facts.commands import Verb
 from abdrift.fleet import Fleet
 from abdrift.topics import COMMAND, DECISION, FINDING, INVENTORY, OUTCOME, VERDICT
 from tests.e2e.apps import App, deploy
 from tests.e2e.facts import WITHIN_SECONDS, Fact, FactLog, followed
 from tests.e2e.policies import ACTING
+from tests.parts.loopback import HOST, Ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from abdrift.cli.pipeline import Pipeline
+    from abdrift.facts.commands import Verb
     from abdrift.facts.governance import Policy
     from tests.e2e.sites import Site
     from tests.parts.discovery import Ref
@@ -43,6 +47,10 @@ class Stack:
     folder: Path
     pipeline: Pipeline
     log: FactLog
+    sink_metrics: str = ""
+    """`host:port` of the GitOps sink's metrics."""
+    early: Mapping[str, App] = field(default_factory=dict)
+    """Applications that were tampered with before anything watched."""
     markers: dict[str, App] = field(default_factory=dict)
     marks: int = 0
 
@@ -123,9 +131,7 @@ class Stack:
     async def outcome(self, app: App, finding: Fact, *, since: int = 0) -> Fact:
         """Return the final outcome of the first command for a finding."""
         return await self.until(
-            lambda f: (
-                f.type == OUTCOME.name and finding.subject in f.finding_ids and f.data["result"] != "accepted"
-            ),
+            lambda f: f.type == OUTCOME.name and finding.subject in f.finding_ids and f.data["result"] != "accepted",
             f"outcome for finding {finding.subject}",
             app,
             since=since,
@@ -192,6 +198,14 @@ class Stack:
             tails += [f"--- {path.name}", tail] if tail else []
         return "\n".join(["--- facts", self.log.about(text), *tails])
 
+    async def refusals_counted(self, code: str) -> float:
+        """Return how many commands the sink says it refused for a reason."""
+        async with aiohttp.ClientSession() as client, client.get(f"http://{self.sink_metrics}/metrics") as answer:
+            text = await answer.text()
+        samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
+        refused = "abdrift_gitops_commands_refused_total"
+        return sum(s.value for s in samples if s.name == refused and s.labels["reason"] == code)
+
     def commands(self, since: int = 0) -> list[Fact]:
         """Return the commands issued since a mark."""
         return list(self.log.of_type(COMMAND.name, since))
@@ -214,14 +228,18 @@ async def running_stack(
         "secrets": sites[0].real is not None,
         **settings,
     }
+    metrics = f"{HOST}:{Ports().take()}"
+    given["options"] = {"sink-gitops": ("--metrics", metrics), **given.get("options", {})}
     spec = PipelineSpec(fleet=Fleet(clusters=tuple(site.member for site in sites)), data_dir=folder, **given)
     async with AsyncExitStack() as parts:
         pipeline = await parts.enter_async_context(running(spec))
         log = await parts.enter_async_context(followed(pipeline.kafka))
-        stack = Stack(tuple(sites), folder, pipeline, log)
+        stack = Stack(tuple(sites), folder, pipeline, log, metrics)
         for site in sites:
             await stack.until(
-                lambda f, name=site.cluster: f.type == INVENTORY.name and f.subject == name and "uid" in f.data["cluster"],
+                lambda f, name=site.cluster: (
+                    f.type == INVENTORY.name and f.subject == name and "uid" in f.data["cluster"]
+                ),
                 f"{site.cluster} is in the inventory",
                 site.cluster,
                 within_seconds=STARTED_WITHIN_SECONDS,

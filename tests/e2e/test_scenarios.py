@@ -1,4 +1,4 @@
-"""Each kind of drift, from the API call to the fact on the topic to Flux's correction, or to the reason why not."""
+"""Each kind of drift that Flux corrects: from the API call to the fact on the topic to the correction."""
 
 from __future__ import annotations
 
@@ -7,102 +7,46 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.apps import App
+from tests.e2e import edits
+from tests.e2e.edits import CONTAINER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from tests.e2e.edits import Edit
     from tests.e2e.stack import Stack
-    from tests.parts.discovery import Object
 
 pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
 
-WEB = "/spec/template/spec/containers/0"
-
-
-def container(**fields: Any) -> Object:
-    return {"spec": {"template": {"spec": {"containers": [{"name": "web", **fields}]}}}}
-
-
-async def image(app: App) -> None:
-    edit = container(image="registry.invalid/web:hotfix")
-    await app.site.alice.patch(app.web, edit, patch_type="strategic", field_manager="kubectl-set")
-
-
-async def scale(app: App) -> None:
-    await app.site.alice.patch(app.web, {"spec": {"replicas": 5}}, subresource="scale")
-
-
-async def env_added(app: App) -> None:
-    edit = container(env=[{"name": "DEBUG", "value": "1"}])
-    await app.site.alice.patch(app.web, edit, patch_type="strategic", field_manager="kubectl-set")
-
-
-async def label_added(app: App) -> None:
-    await app.site.alice.patch(app.web, {"metadata": {"labels": {"oncall": "alice"}}}, field_manager="kubectl-label")
-
-
-async def field_removed(app: App) -> None:
-    edit = [{"op": "remove", "path": f"{WEB}/env"}]
-    await app.site.alice.patch(app.web, edit, patch_type="json", field_manager="kubectl-edit")
-
-
-async def as_controller(app: App) -> None:
-    """Apply under Flux's own name while the owner is idle."""
-    live = await app.site.alice.get(app.settings)
-    labels = live["metadata"]["labels"]
-    applied = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "settings", "namespace": app.namespace, "labels": labels},
-        "data": {"color": "red", "level": "info"},
-    }
-    await app.site.alice.apply(applied, field_manager="kustomize-controller")
-
-
-async def deleted(app: App) -> None:
-    await app.site.alice.delete(app.settings)
-
-
-async def recreated(app: App) -> None:
-    live = await app.site.alice.get(app.settings)
-    await app.site.alice.delete(app.settings)
-    metadata = {"name": "settings", "namespace": app.namespace}
-    again = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": live["data"]}
-    await app.site.alice.create(again, field_manager="kubectl-create")
+IMAGES = ("registry.invalid/web:1.0.0", "registry.invalid/web:hotfix")
+COLOR = {"name": "COLOR", "value": "blue"}
+DEBUG = {"name": "DEBUG", "value": "1"}
 
 
 @dataclass(frozen=True)
 class Case:
     """An edit, what is found because of it, and what of the finding a person would look at."""
 
-    edit: Callable[[App], Awaitable[None]]
+    edit: Edit
     kind: str
     object: str
-    paths: tuple[tuple[str, Any, Any], ...] = ()
+    change: tuple[str, Any, Any] | None = None
     """Path, old and new value."""
     managers: tuple[str, ...] = ()
 
 
 CASES = {
-    "image": Case(
-        image,
-        "changed",
-        "web",
-        ((f"{WEB}/image", "registry.invalid/web:1.0.0", "registry.invalid/web:hotfix"),),
-        ("kubectl-set",),
-    ),
-    "replicas-by-scale": Case(scale, "changed", "web", (("/spec/replicas", 2, 5),), ("alice",)),
-    "env-added": Case(env_added, "changed", "web", (), ("kubectl-set",)),
+    "image": Case(edits.image, "changed", "web", (f"{CONTAINER}/image", *IMAGES), ("kubectl-set",)),
+    "replicas-by-scale": Case(edits.scale, "changed", "web", ("/spec/replicas", 2, 5), ("alice",)),
+    "env-added": Case(edits.env_added, "changed", "web", None, ("kubectl-set",)),
     "label-added": Case(
-        label_added, "changed", "web", (("/metadata/labels/oncall", None, "alice"),), ("kubectl-label",)
+        edits.label_added, "changed", "web", ("/metadata/labels/oncall", None, "alice"), ("kubectl-label",)
     ),
-    "field-removed": Case(field_removed, "changed", "web", ((f"{WEB}/env", [{"name": "COLOR", "value": "blue"}], None),)),
+    "field-removed": Case(edits.field_removed, "changed", "web", (f"{CONTAINER}/env", [COLOR], None)),
+    "data-changed": Case(edits.data_changed, "changed", "settings", ("/data/color", "blue", "red"), ("kubectl-edit",)),
     "as-kustomize-controller": Case(
-        as_controller, "changed", "settings", (("/data/color", "blue", "red"),), ("kustomize-controller",)
+        edits.as_controller, "changed", "settings", ("/data/color", "blue", "red"), ("kustomize-controller",)
     ),
-    "config-map-deleted": Case(deleted, "deleted", "settings"),
-    "deleted-and-recreated": Case(recreated, "deleted", "settings"),
+    "config-map-deleted": Case(edits.deleted, "deleted", "settings"),
+    "deleted-and-recreated": Case(edits.recreated, "deleted", "settings"),
 }
 
 
@@ -117,13 +61,23 @@ async def test_a_drift_is_found_commanded_and_corrected(stack: Stack, name: str)
     assert finding.data["certainty"] == "proven"
     assert finding.data["reconcile_corrects"] == "yes"
     assert finding.data["owner"]["name"] == "app"
-    changes = {each["path"]: (each.get("old"), each.get("new")) for each in finding.data.get("fields", ())}
-    for path, old, new in case.paths:
-        assert changes[path] == (old, new)
-    assert set(case.managers) <= set(finding.data.get("managers", ()))
+    if case.change is not None:
+        told = [(each["path"], each.get("old"), each.get("new")) for each in finding.data["fields"]]
+        assert told == [case.change]
+    assert tuple(finding.data.get("managers", ())) == case.managers
     outcome = await stack.corrected(app, finding)
     assert outcome.data["verb"] == "reconcile"
+    times = [outcome.data[name] for name in ("issued_at", "received_at", "patched_at", "handled_at", "ready_at")]
+    assert times == sorted(times)
     after = await app.site.admin.get(ref)
-    assert after.get("spec") == before.get("spec")
-    assert after.get("data") == before.get("data")
+    assert (after.get("spec"), after.get("data")) == (before.get("spec"), before.get("data"))
     await stack.verdict(app, "in-sync")
+
+
+async def test_an_added_variable_is_told_as_the_one_item_it_is(stack: Stack) -> None:
+    app = await stack.deploy()
+    await edits.env_added(app)
+    finding = await stack.finding(app, "changed", app.web)
+    (change,) = finding.data["fields"]
+    assert (change["op"], change["new"], change.get("old")) == ("add", DEBUG, None)
+    assert change["path"].startswith(f"{CONTAINER}/env")
