@@ -51,7 +51,7 @@ class HelmReleaseReconciler(Reconciler):
     """Keeps releases: on their interval, a new chart, a new spec, or request."""
 
     kind_name = "HelmRelease"
-    manager = "helm-controller"
+    manager = status_manager = "helm-controller"
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime)

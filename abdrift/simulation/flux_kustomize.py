@@ -13,6 +13,7 @@ _REVISION = "kustomize.toolkit.fluxcd.io/revision"
 _COMMIT_STATUS = "kustomize.toolkit.fluxcd.io/commit_status"
 _HISTORY_LIMIT = 5
 _HEALTH_POLL_SECONDS = 1.0
+_SOURCE_RETRY_SECONDS = 30.0
 
 
 class KustomizationReconciler(Reconciler):
@@ -20,6 +21,7 @@ class KustomizationReconciler(Reconciler):
 
     kind_name = "Kustomization"
     manager = "kustomize-controller"
+    status_manager = "gotk-kustomize-controller"
 
     def observe(self, kind: Kind, change: Change) -> None:
         """Reconcile what is built from a new artifact."""
@@ -43,10 +45,10 @@ class KustomizationReconciler(Reconciler):
             self.set_finalizer(obj, present=True)
         if obj["spec"].get("suspend"):
             # Seen with Flux 2.7: a suspended object still marks requests as handled, and leaves its conditions.
-            obj["status"]["observedGeneration"] = obj["metadata"]["generation"]
+            if condition(obj, "Ready").get("status") == "True":
+                obj["status"]["observedGeneration"] = obj["metadata"]["generation"]
             self.handle_request(obj)
-            self.write_status(obj)
-            self.done(key)
+            self.write_status(obj, lambda: self.done(key))
             return
         source = self._source(obj)
         if source is None or not artifact_sha(source):
@@ -75,11 +77,19 @@ class KustomizationReconciler(Reconciler):
         conditions.sort(key=lambda each: each["type"] != "Reconciling")
 
     def _not_ready(self, key: Key, obj: Object) -> None:
-        message = "Source artifact not found, retrying in 30s"
+        ref, after_seconds = obj["spec"]["sourceRef"], _SOURCE_RETRY_SECONDS
+        message = f"Source artifact not found, retrying in {go_duration(after_seconds)}"
+        if self._source(obj) is None:
+            plural = self.runtime.kind(ref["kind"]).plural
+            message = f'{plural}.source.toolkit.fluxcd.io "{ref["name"]}" not found'
+            after_seconds = self._retry_seconds(obj)
         set_condition(obj, "Ready", "False", "ArtifactFailed", message, time=self.time())
         self.handle_request(obj)
-        self.write_status(obj)
-        self.done(key, 30.0)
+        self.write_status(obj, lambda: self.done(key, after_seconds))
+
+    @staticmethod
+    def _retry_seconds(obj: Object) -> float:
+        return parse_duration_seconds(obj["spec"].get("retryInterval") or obj["spec"]["interval"])
 
     def _apply(self, key: Key, revision: str, took_seconds: float) -> None:
         obj = self.runtime.api.find(self.kind, *key)
@@ -90,14 +100,20 @@ class KustomizationReconciler(Reconciler):
         if source is None:
             self._not_ready(key, obj)
             return
-        self._progress(obj, f"Detecting drift for revision {revision} with a timeout of {self._timeout(obj)}")
         commit = self.runtime.git.repositories[source["spec"]["url"]].find(revision.partition("@sha1:")[2])
         manifests = commit.under(obj["spec"].get("path", "./"))
+        if not manifests:
+            message = f"kustomization path not found: stat {obj['spec'].get('path')}: no such file or directory"
+            self._fail(key, obj, revision, ("ArtifactFailed", message))
+            return
+        self._progress(obj, f"Detecting drift for revision {revision} with a timeout of {self._timeout(obj)}")
+        self.write_status(obj)
         try:
             built = flux_apply.build(self.runtime.api, obj, manifests)
             applied = flux_apply.apply_all(self.runtime.api, built)
         except (ApiError, KeyError) as error:
-            self._failed(key, obj, (digest(manifests), revision), str(error), took_seconds)
+            self._remember(obj, (digest(manifests), revision), "ReconciliationFailed", took_seconds)
+            self._fail(key, obj, revision, ("ReconciliationFailed", str(error)))
             return
         changes = applied.changes + self._prune(obj, applied)
         if changes:
@@ -155,22 +171,17 @@ class KustomizationReconciler(Reconciler):
         timeout = parse_duration_seconds(self._timeout(obj))
         reason, message = "HealthCheckFailed", f"timeout waiting for: [{listed}]"
         set_condition(obj, "Healthy", "False", reason, message, time=self.time())
-        self._fail(key, obj, finish, (reason, f"health check failed after {go_duration(timeout + 0.05)}: {message}"))
+        self._remember(obj, finish, reason, timeout)
+        self._fail(key, obj, finish[1], (reason, f"health check failed after {go_duration(timeout + 0.05)}: {message}"))
 
-    def _failed(self, key: Key, obj: Object, finish: tuple[str, str], message: str, took_seconds: float) -> None:
-        del took_seconds
-        self._fail(key, obj, finish, ("ReconciliationFailed", message))
-
-    def _fail(self, key: Key, obj: Object, finish: tuple[str, str], said: tuple[str, str]) -> None:
+    def _fail(self, key: Key, obj: Object, revision: str, said: tuple[str, str]) -> None:
         reason, message = said
         set_condition(obj, "Ready", "False", reason, message, time=self.time())
         progress = condition(obj, "Reconciling").get("message", "")
         self._progress(obj, progress, "ProgressingWithRetry")
-        self._remember(obj, finish, reason, 0.09)
         self.handle_request(obj)
-        self.write_status(obj)
-        self._say(obj, reason, message, finish[1])
-        self.done(key, parse_duration_seconds(obj["spec"].get("retryInterval") or obj["spec"]["interval"]))
+        self._say(obj, reason, message, revision)
+        self.write_status(obj, lambda: self.done(key, self._retry_seconds(obj)))
 
     def _succeed(self, key: Key, obj: Object, finish: tuple[str, str], took_seconds: float) -> None:
         revision = finish[1]
@@ -185,7 +196,9 @@ class KustomizationReconciler(Reconciler):
         }
         self._remember(obj, finish, "ReconciliationSucceeded", took_seconds)
         self.handle_request(obj)
-        self.write_status(obj)
+        self.write_status(obj, lambda: self._succeeded(key, obj, revision, took_seconds))
+
+    def _succeeded(self, key: Key, obj: Object, revision: str, took_seconds: float) -> None:
         interval = go_duration(parse_duration_seconds(obj["spec"]["interval"]))
         message = f"Reconciliation finished in {go_duration(took_seconds + 0.04)}, next run in {interval}"
         self._say(obj, "ReconciliationSucceeded", message, revision, commit_status="update")

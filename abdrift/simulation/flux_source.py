@@ -3,11 +3,13 @@
 from abdrift.simulation.git import Commit
 from abdrift.simulation.kinds import Kind
 from abdrift.simulation.objects import Object, digest, name_of, namespace_of
-from abdrift.simulation.runtime import Reconciler, drop_conditions, set_condition
+from abdrift.simulation.runtime import Reconciler, Runtime, drop_conditions, set_condition
 from abdrift.simulation.storage import Change, Key
 
 _REVISION = "source.toolkit.fluxcd.io/revision"
 _DIGEST = "source.toolkit.fluxcd.io/digest"
+_MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.75, 900.0
+_MAX_DOUBLINGS = 16
 
 
 def artifact_sha(source: Object) -> str:
@@ -17,41 +19,68 @@ def artifact_sha(source: Object) -> str:
 
 
 class GitRepositoryReconciler(Reconciler):
-    """Fetches heads: on its interval, on a new spec, on request."""
+    """Fetches heads: on its interval, on a new spec, on request, and after a failure ever more slowly."""
 
     kind_name = "GitRepository"
-    manager = "source-controller"
+    manager = status_manager = "source-controller"
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        self._failures: dict[Key, int] = {}
 
     def begin(self, key: Key, obj: Object) -> None:
         """Fetch unless suspended."""
         if obj["spec"].get("suspend"):
             self.handle_request(obj)
-            self.write_status(obj)
-            self.done(key)
+            self.write_status(obj, lambda: self.done(key))
             return
         self.runtime.schedule.after(self.runtime.random.uniform(0.05, 0.15), lambda: self._fetch(key))
 
     def _fetch(self, key: Key) -> None:
         obj = self.runtime.api.find(self.kind, *key)
-        if obj is not None:
-            branch = (obj["spec"].get("ref") or {}).get("branch", "master")
-            repository = self.runtime.git.repositories.get(obj["spec"]["url"])
-            if repository is None or repository.unreachable or branch not in repository.branches:
-                self._fail(obj, branch)
-            else:
-                self._store(obj, branch, repository.head(branch))
-        self.done(key)
+        if obj is None:
+            self._failures.pop(key, None)
+            self.done(key)
+            return
+        branch = (obj["spec"].get("ref") or {}).get("branch", "master")
+        repository = self.runtime.git.repositories.get(obj["spec"]["url"])
+        if repository is None or repository.unreachable:
+            self._fail(key, obj, f"unable to list remote for '{obj['spec']['url']}'")
+        elif branch not in repository.branches:
+            self._fail(key, obj, f'couldn\'t find remote ref "refs/heads/{branch}"')
+        else:
+            self._failures.pop(key, None)
+            self._build(key, obj, branch, repository.head(branch))
 
-    def _fail(self, obj: Object, branch: str) -> None:
-        message = f"failed to checkout and determine revision: unable to list remote for '{obj['spec']['url']}'"
+    def _fail(self, key: Key, obj: Object, cause: str) -> None:
+        message = f"failed to checkout and determine revision: {cause}"
         for kind, status in (("Ready", "False"), ("FetchFailed", "True")):
             set_condition(obj, kind, status, "GitOperationFailed", message, time=self.time())
+        progress = "reconciliation in progress"
+        set_condition(obj, "Reconciling", "True", "ProgressingWithRetry", progress, time=self.time())
         self.handle_request(obj)
-        self.write_status(obj)
-        self.runtime.events.record(obj, self.manager, "GitOperationFailed", f"{message} (branch {branch})")
+        self.runtime.events.record(obj, self.manager, "GitOperationFailed", message)
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        seconds = min(_MAX_RETRY_SECONDS, _MIN_RETRY_SECONDS * 2.0 ** min(failures - 1, _MAX_DOUBLINGS))
+        self.write_status(obj, lambda: self.done(key, seconds))
 
-    def _store(self, obj: Object, branch: str, head: Commit) -> None:
+    def _build(self, key: Key, obj: Object, branch: str, head: Commit) -> None:
+        """Say that a new revision is being made an artifact, then make it one."""
         revision = f"{branch}@sha1:{head.sha}"
+        artifact = obj["status"].get("artifact") or {}
+        if artifact.get("revision") == revision:
+            self._store(key, obj, revision, head)
+            return
+        message = f"new upstream revision '{revision}'"
+        if artifact:
+            set_condition(obj, "ArtifactOutdated", "True", "NewRevision", message, time=self.time())
+        for kind, status in (("Reconciling", "True"), ("Ready", "Unknown")):
+            set_condition(obj, kind, status, "Progressing", f"building artifact: {message}", time=self.time())
+        self.write_status(obj)
+        seconds = self.runtime.random.uniform(0.02, 0.05)
+        self.runtime.schedule.after(seconds, lambda: self._store(key, obj, revision, head))
+
+    def _store(self, key: Key, obj: Object, revision: str, head: Commit) -> None:
         status = obj["status"]
         is_new = (status.get("artifact") or {}).get("revision") != revision
         content = digest(head.sha)
@@ -65,26 +94,26 @@ class GitRepositoryReconciler(Reconciler):
                 "size": 1024,
                 "url": f"http://source-controller.flux-system.svc.cluster.local./{path}",
             }
+        drop_conditions(obj, ("FetchFailed", "Reconciling", "ArtifactOutdated"))
         for kind in ("Ready", "ArtifactInStorage"):
             set_condition(
                 obj, kind, "True", "Succeeded", f"stored artifact for revision '{revision}'", time=self.time()
             )
-        drop_conditions(obj, ("FetchFailed",))
         status["observedGeneration"] = obj["metadata"]["generation"]
         self.handle_request(obj)
-        self.write_status(obj)
         if is_new:
             message = f"stored artifact for commit '{head.message.splitlines()[0]}'"
             self.runtime.events.record(
                 obj, self.manager, "NewArtifact", message, {_DIGEST: content, _REVISION: revision}
             )
+        self.write_status(obj, lambda: self.done(key))
 
 
 class HelmChartReconciler(Reconciler):
     """Packages charts out of a GitRepository's artifact."""
 
     kind_name = "HelmChart"
-    manager = "source-controller"
+    manager = status_manager = "source-controller"
 
     def observe(self, kind: Kind, change: Change) -> None:
         """Repackage the charts of a source's new artifact."""
@@ -105,20 +134,30 @@ class HelmChartReconciler(Reconciler):
 
     def _package(self, key: Key) -> None:
         obj = self.runtime.api.find(self.kind, *key)
-        if obj is not None:
-            self._packaged(obj)
-        self.done(key)
-
-    def _packaged(self, obj: Object) -> None:
+        if obj is None:
+            self.done(key)
+            return
         source = self.runtime.api.find(
             self.runtime.kind("GitRepository"), namespace_of(obj), obj["spec"]["sourceRef"]["name"]
         )
-        sha = artifact_sha(source) if source else ""
-        if source is None or not sha:
-            message = "no artifact available for GitRepository source"
-            set_condition(obj, "Ready", "False", "NoSourceArtifact", message, time=self.time())
-            self.write_status(obj)
-            return
+        if source is None or not artifact_sha(source):
+            self._not_ready(key, obj, source)
+        else:
+            self._packaged(key, obj, source)
+
+    def _not_ready(self, key: Key, obj: Object, source: Object | None) -> None:
+        name = obj["spec"]["sourceRef"]["name"]
+        reason, message = "NoSourceArtifact", f"no artifact available for GitRepository source '{name}'"
+        if source is None:
+            absent = f'gitrepositories.source.toolkit.fluxcd.io "{name}" not found'
+            reason, message = "SourceUnavailable", f"failed to get source: {absent}"
+        for kind, status in (("Ready", "False"), ("FetchFailed", "True")):
+            set_condition(obj, kind, status, reason, message, time=self.time())
+        self.handle_request(obj)
+        self.write_status(obj, lambda: self.done(key, _MIN_RETRY_SECONDS))
+
+    def _packaged(self, key: Key, obj: Object, source: Object) -> None:
+        sha = artifact_sha(source)
         commit = self.runtime.git.repositories[source["spec"]["url"]].find(sha)
         chart = commit.tree[f"{obj['spec']['chart'].removeprefix('./')}/Chart.yaml"][0]
         by_revision = obj["spec"].get("reconcileStrategy") == "Revision"
@@ -126,16 +165,18 @@ class HelmChartReconciler(Reconciler):
         status = obj["status"]
         is_new = (status.get("artifact") or {}).get("revision") != version
         message = f"packaged '{chart['name']}' chart with version '{version}'"
+        if is_new:
+            status["artifact"] = {"digest": digest(version), "revision": version, "lastUpdateTime": self.time()}
         status |= {
-            "artifact": {"digest": digest(version), "revision": version, "lastUpdateTime": self.time()},
             "observedChartName": chart["name"],
             "observedSourceArtifactRevision": source["status"]["artifact"]["revision"],
             "observedGeneration": obj["metadata"]["generation"],
         }
+        drop_conditions(obj, ("FetchFailed",))
         for kind in ("Ready", "ArtifactInStorage"):
             set_condition(obj, kind, "True", "ChartPackageSucceeded", message, time=self.time())
         self.handle_request(obj)
-        self.write_status(obj)
         if is_new:
             notes = {_DIGEST: status["artifact"]["digest"], _REVISION: version}
             self.runtime.events.record(obj, self.manager, "ChartPackageSucceeded", message, notes)
+        self.write_status(obj, lambda: self.done(key))

@@ -1,5 +1,6 @@
 """What controllers of one simulated cluster share: time, the API, Git, Events, and how a reconciler is queued."""
 
+import math
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from abdrift.simulation.apiserver import ApiServer, Options, Target
 from abdrift.simulation.events import EventRecorder
 from abdrift.simulation.git import SimGit
 from abdrift.simulation.kinds import Kind
-from abdrift.simulation.objects import Object, annotations_of, condition, name_of, namespace_of
+from abdrift.simulation.objects import Object, annotations_of, clone, condition, name_of, namespace_of
 from abdrift.simulation.schedule import Schedule, parse_duration_seconds
 from abdrift.simulation.storage import Change, Key
 
@@ -17,6 +18,8 @@ REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
 FORCE_AT = "reconcile.fluxcd.io/forceAt"
 RESET_AT = "reconcile.fluxcd.io/resetAt"
 FINALIZER = "finalizers.fluxcd.io"
+_REQUEST_SECONDS = (0.004, 0.015)
+"""How long one request of a controller to its API server takes."""
 
 
 @dataclass(slots=True)
@@ -58,6 +61,10 @@ def drop_conditions(obj: Object, kinds: Iterable[str]) -> None:
     obj["status"]["conditions"] = [each for each in obj["status"].get("conditions", []) if each["type"] not in gone]
 
 
+def _without_conditions(status: Object) -> Object:
+    return {key: value for key, value in status.items() if key != "conditions"}
+
+
 def _trigger(obj: Object) -> tuple[Any, ...]:
     """Tell what makes a Flux controller look at an object again."""
     notes = annotations_of(obj)
@@ -71,6 +78,8 @@ class Reconciler:
 
     kind_name = ""
     manager = ""
+    status_manager = ""
+    """Field manager of what it writes to its own objects: statuses and finalizers."""
     interval_of: Callable[[Object], str] = staticmethod(lambda obj: str(obj["spec"].get("interval", "10m")))
 
     def __init__(self, runtime: Runtime) -> None:
@@ -108,7 +117,7 @@ class Reconciler:
         raise NotImplementedError
 
     def done(self, key: Key, after_seconds: float | None = None) -> None:
-        """End a reconcile; the next comes after the object's interval or what is given."""
+        """End a reconcile; the next comes after the object's interval, after what is given, or never if that is inf."""
         self._busy.discard(key)
         if key in self._again:
             self._again.discard(key)
@@ -119,6 +128,8 @@ class Reconciler:
             return
         turn = self._timers[key] = self._timers.get(key, 0) + 1
         seconds = parse_duration_seconds(self.interval_of(obj)) if after_seconds is None else after_seconds
+        if seconds == math.inf:
+            return
         if turn == 1:
             # A fleet's clusters did not all start at once: spread their first turns.
             seconds *= self.runtime.random.uniform(0.5, 1.0)
@@ -132,14 +143,39 @@ class Reconciler:
         """Now, as the cluster's clock has it."""
         return self.runtime.api.time()
 
-    def write_status(self, obj: Object) -> None:
-        """Write the status subresource under the controller's own manager, unless the object is gone."""
-        live = self.runtime.api.find(self.kind, namespace_of(obj), name_of(obj))
-        if live is None or live["metadata"]["uid"] != obj["metadata"]["uid"]:
+    def write_status(self, obj: Object, then: Callable[[], None] | None = None) -> None:
+        """Write a status as Flux's patch helper does, then go on: conditions first, the rest by a second request.
+
+        So for a moment Ready=True stands beside the revision and the inventory of before. Nothing is written of what
+        is as it was, nor once the object is gone.
+        """
+        status = clone(obj["status"])
+        live = self._same_object(obj)
+        old = (live.get("status") or {}) if live else {}
+        if live is not None and status.get("conditions", []) != old.get("conditions", []):
+            self._put_status(live, {**old, "conditions": status["conditions"]})
+        if live is None or _without_conditions(status) == _without_conditions(old):
+            if then:
+                then()
             return
-        live["status"] = obj["status"]
-        target = Target(self.kind, namespace_of(obj), name_of(obj), "status")
-        self.runtime.api.replace(target, live, Options(f"gotk-{self.manager}"))
+        seconds = self.runtime.random.uniform(*_REQUEST_SECONDS)
+        self.runtime.schedule.after(seconds, lambda: self._write_rest(obj, status, then))
+
+    def _write_rest(self, obj: Object, status: Object, then: Callable[[], None] | None) -> None:
+        live = self._same_object(obj)
+        if live is not None:
+            found = (live.get("status") or {}).get("conditions")
+            self._put_status(live, {**_without_conditions(status), **({"conditions": found} if found else {})})
+        if then:
+            then()
+
+    def _same_object(self, obj: Object) -> Object | None:
+        live = self.runtime.api.find(self.kind, namespace_of(obj), name_of(obj))
+        return live if live is not None and live["metadata"]["uid"] == obj["metadata"]["uid"] else None
+
+    def _put_status(self, live: Object, status: Object) -> None:
+        target = Target(self.kind, namespace_of(live), name_of(live), "status")
+        self.runtime.api.replace(target, {**live, "status": status}, Options(self.status_manager))
 
     def handle_request(self, obj: Object) -> None:
         """Note in the status that the request in the annotations was handled."""
@@ -155,4 +191,4 @@ class Reconciler:
         finalizers = [each for each in live["metadata"].get("finalizers", []) if each != FINALIZER]
         live["metadata"]["finalizers"] = [*finalizers, FINALIZER] if present else finalizers or None
         target = Target(self.kind, namespace_of(obj), name_of(obj))
-        self.runtime.api.replace(target, live, Options(f"gotk-{self.manager}"))
+        self.runtime.api.replace(target, live, Options(self.status_manager))
