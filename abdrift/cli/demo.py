@@ -59,7 +59,7 @@ POLICY = Policy(
     ),
     backoff=Backoff(initial_seconds=1, max_seconds=10),
     limits=Limits(max_evidence_age_seconds=30),
-    allowance=DriftAllowance(behind_after_seconds=5, suspended_after_seconds=1),
+    allowance=DriftAllowance(behind_after_seconds=1, suspended_after_seconds=1),
 )
 
 
@@ -128,7 +128,7 @@ async def _demo(
                 data_dir=directory,
                 heartbeat_seconds=2,
                 tick_seconds=0.2,
-                git_interval_seconds=2,
+                git_interval_seconds=1,
                 hourly_cap=200,
                 download_progress=progress,
             )

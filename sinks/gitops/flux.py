@@ -124,7 +124,7 @@ def progress(obj: Mapping[str, Any], verb: Verb, request: str) -> Progress:
     if verb is Verb.SUSPEND:
         return Progress(handled=suspended, ready=suspended, waiting_for="" if suspended else "spec.suspend to be true")
     status = obj.get("status", {})
-    handled = _handled(status, verb, request)
+    handled = _handled(obj, verb, request)
     if suspended:
         return Progress(handled, ready=False, failure="the object is suspended, so nothing is reconciled")
     if not handled:
@@ -134,10 +134,24 @@ def progress(obj: Mapping[str, Any], verb: Verb, request: str) -> Progress:
     return _ended(obj, status)
 
 
-def _handled(status: Mapping[str, Any], verb: Verb, request: str) -> bool:
-    fields = {Verb.FORCE: "lastHandledForceAt", Verb.RESET: "lastHandledResetAt"}
-    own = fields.get(verb)
-    return status.get("lastHandledReconcileAt") == request and (own is None or status.get(own) == request)
+_HANDLED = {
+    REQUESTED_AT: "lastHandledReconcileAt",
+    FORCE_AT: "lastHandledForceAt",
+    RESET_AT: "lastHandledResetAt",
+}
+_MARKS = {Verb.FORCE: (REQUESTED_AT, FORCE_AT), Verb.RESET: (REQUESTED_AT, RESET_AT)}
+
+
+def _handled(obj: Mapping[str, Any], verb: Verb, request: str) -> bool:
+    """Whether the request was handled, or a later one that took its place in the annotation.
+
+    Flux remembers one request: what two commands ask of the same source, it does once.
+    """
+    asked = obj.get("metadata", {}).get("annotations") or {}
+    status = obj.get("status", {})
+    return all(
+        status.get(_HANDLED[mark]) in {request, asked.get(mark, request)} for mark in _MARKS.get(verb, (REQUESTED_AT,))
+    )
 
 
 def _failing(obj: Mapping[str, Any]) -> bool:

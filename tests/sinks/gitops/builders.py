@@ -61,6 +61,7 @@ def kustomization(request: str | None = None, *, ready: str = "True", **changes:
     }
     if request:
         obj["status"]["lastHandledReconcileAt"] = request
+    obj["metadata"] |= changes.get("metadata", {})
     obj["spec"] |= changes.get("spec", {})
     obj["status"] |= changes.get("status", {})
     return obj

@@ -73,6 +73,18 @@ PROGRESS = [
     pytest.param(kustomization(), Verb.RECONCILE, (False, False, None), id="not-handled-yet"),
     pytest.param(kustomization("older"), Verb.RECONCILE, (False, False, None), id="an-older-request-was-handled"),
     pytest.param(
+        kustomization("later", metadata={"annotations": {flux.REQUESTED_AT: "later"}}),
+        Verb.RECONCILE,
+        (True, True, None),
+        id="a-later-request-took-its-place-and-was-handled",
+    ),
+    pytest.param(
+        kustomization("older", metadata={"annotations": {flux.REQUESTED_AT: "later"}}),
+        Verb.RECONCILE,
+        (False, False, None),
+        id="a-later-request-is-not-handled-yet",
+    ),
+    pytest.param(
         kustomization("r", spec={"suspend": True}),
         Verb.RECONCILE,
         (True, False, "suspended"),
