@@ -42,17 +42,19 @@ def verdict(case: dict[str, Any]) -> bool:
     return compare(case["live"], case["desired"], options, case.get("predicted_live")).modified
 
 
+RECORDED: dict[str, Any] = {line["id"]: line["engines"] for line in map(json.loads, ANSWERS.read_text().splitlines())}
+JUDGED = [case for case in CASES if "error" not in RECORDED[case["id"]][followed(case)]]
+"""What the followed engine can judge; it fails on the others, so there is nothing to agree with."""
+
+
 @pytest.fixture(scope="module")
 def recorded() -> dict[str, Any]:
-    lines = [json.loads(line) for line in ANSWERS.read_text().splitlines()]
-    return {line["id"]: line["engines"] for line in lines}
+    return RECORDED
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+@pytest.mark.parametrize("case", JUDGED, ids=lambda case: case["id"])
 def test_the_judge_says_what_the_engine_says_that_it_follows(case: dict[str, Any], recorded: dict[str, Any]) -> None:
     answer = recorded[case["id"]][followed(case)]
-    if "error" in answer:
-        pytest.skip(f"the engine can't judge it: {answer['error'][:80]}")
     if deviation(case["id"]) is None:
         assert verdict(case) == answer["modified"]
     else:
