@@ -17,6 +17,7 @@ from streams.drift import activity, corrections, documents, findings, ignores, m
 from streams.drift.cells import ObjectCell, OwnerCell, ScalerCell
 from streams.drift.compare import CompareOptions, UnjudgeableError, compare, ignore
 from streams.drift.compare.changes import Change
+from streams.drift.compare.defaults import is_default
 from streams.drift.compare.managed_fields import Entry, FieldSet, entries_of, owners
 from streams.drift.work import Draft, Work
 
@@ -201,6 +202,8 @@ def _added(against: Reference, live: Mapping[str, Any], told: Sequence[str]) -> 
         if at and old == new and not _is_strangers(against.snapshot, names):
             continue
         known = against.changed and not (at and _is_strangers(against.snapshot, names))
+        if not (at and known) and is_default(live, pointer):
+            continue
         change = FieldChange(
             path=pointer,
             op="replace" if at and known else "add",
@@ -312,7 +315,7 @@ def _draft(
         fields = tuple(each.model_copy(update={"old_known": each.old_known and bool(cell.baseline)}) for each in fields)
     named = findings.managers_of(fields)
     staying = [each.change.path for each in found if each.stays]
-    corrects, reason = corrections.of_object(owner, cell, staying, len(found))
+    corrects, reason = corrections.of_object(owner, cell, staying, len(found), settled=settled)
     scaled = any(each.path == _REPLICAS for each in fields) and work.get(f"scaler/{cluster}/{cell.ref.id}", ScalerCell)
     times = [int(each.by.time.timestamp() * 1000) for each in fields if each.by and each.by.time]
     source = work.source(cluster, owner.view.source)

@@ -8,11 +8,16 @@ from streams.drift.cells import ObjectCell, OwnerCell
 
 
 def of_object(
-    owner: OwnerCell, cell: ObjectCell, staying: Sequence[str] = (), fields: int = 0
+    owner: OwnerCell, cell: ObjectCell, staying: Sequence[str] = (), fields: int = 0, *, settled: bool = True
 ) -> tuple[Corrects, str | None]:
-    """Return whether a reconcile would bring an object back. `staying` are paths that Flux leaves, of `fields`."""
+    """Return whether a reconcile would bring an object back. `staying` are paths that Flux leaves, of `fields`.
+
+    Where no baseline is settled, what looks like another's addition may be a field that was taken from Flux.
+    """
     if reason := _refusal(owner, cell):
         return Corrects.NO, reason
+    if staying and not settled:
+        return Corrects.UNKNOWN, f"whether Git has them is not known yet: {', '.join(staying[:3])}"
     if staying and len(staying) == fields:
         return Corrects.NO, "Flux leaves fields that another manager added"
     if owner.view.ready is False and owner.view.reason != "HealthCheckFailed":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from streams.drift.compare.changes import unescape
+from streams.drift.compare.schema import type_of
 from streams.drift.compare.values import quantity
 
 if TYPE_CHECKING:
@@ -77,6 +79,23 @@ def default_of(parent: Type, key: str, siblings: Mapping[str, Any]) -> Any:
     default = parent.defaults.get(key, NOTHING)
     choose = _BY_FIELD.get((parent.name, key))
     return default if choose is None else choose(default, siblings)
+
+
+def is_default(document: Mapping[str, Any], pointer: str) -> bool:
+    """Whether an object says, at a JSON pointer, what an API server fills in where nothing is said."""
+    value: Any = document
+    parent = type_of(str(document.get("apiVersion")), str(document.get("kind")))
+    *above, key = (unescape(segment) for segment in pointer.split("/")[1:])
+    for segment in above:
+        if isinstance(value, dict):
+            parent, value = parent.child(segment), value.get(segment, NOTHING)
+        elif isinstance(value, list) and segment.isdigit() and int(segment) < len(value):
+            parent, value = parent.item, value[int(segment)]
+        else:
+            return False
+    if not isinstance(value, dict) or key not in value:
+        return False
+    return bool(default_of(parent, key, {k: v for k, v in value.items() if k != key}) == value[key])
 
 
 def vanishes(parent: Type, key: str, value: Any) -> bool:

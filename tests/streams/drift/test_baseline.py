@@ -71,6 +71,14 @@ def test_an_operators_field_older_than_the_last_reconcile_is_no_suspect_but_drif
     assert (found.certainty, found.reconcile_corrects, found.fields[0].old_known) == ("proven", "no", False)
 
 
+def test_at_first_sight_a_scale_may_have_taken_the_field_from_flux() -> None:
+    by = entry("some-autoscaler", "Update", None, "spec.replicas", sub="scale")
+    live = edited(web(), "/spec/replicas", 5, by, ("spec.replicas",))
+    (found,) = Scenario().started(repository(), kustomization(), live, config()).tick(60_000).open()
+    assert (found.certainty, found.reconcile_corrects) == ("suspect", "unknown")
+    assert "/spec/replicas" in str(found.reconcile_corrects_reason)
+
+
 def test_a_change_after_first_sight_is_a_suspect_whose_old_value_is_known() -> None:
     scenario = Scenario().started().after(5_000).see(scaled())
     (found,) = scenario.open()

@@ -44,6 +44,29 @@ QUIET: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         annotated(web(), "deployment.kubernetes.io/revision", "2", "kube-controller-manager"),
     ),
     "a default by nobody": (web(), edited(web(), "/spec/progressDeadlineSeconds", 600)),
+    "a default that another manager claims": (
+        web(),
+        edited(
+            web(),
+            "/spec/revisionHistoryLimit",
+            10,
+            entry("my-operator", "Apply", LATER_MS, "spec.revisionHistoryLimit"),
+        ),
+    ),
+    "a default within a list that another manager claims": (
+        web(),
+        edited(
+            web(),
+            "/spec/template/spec/containers/0/imagePullPolicy",
+            "IfNotPresent",
+            entry(
+                "my-operator",
+                "Apply",
+                LATER_MS,
+                "spec.template.spec.containers.[name=web].imagePullPolicy",
+            ),
+        ),
+    ),
     "a request to reconcile": (web(), annotated(web(), "reconcile.fluxcd.io/requestedAt", "x")),
     "Abdrift's own note": (web(), annotated(web(), "abdrift.dev/note", "x")),
     "a finalizer": (
