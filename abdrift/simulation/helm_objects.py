@@ -3,11 +3,13 @@
 As Flux 2.7's helm-controller was seen to: every write an `Update` under its name, no Apply entry.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from abdrift.simulation import defaults, field_sets, managed_fields, patches
 from abdrift.simulation.apiserver import ApiServer, Options, Target
+from abdrift.simulation.errors import ApiError
 from abdrift.simulation.flux_apply import subject
 from abdrift.simulation.managed_fields import Author
 from abdrift.simulation.objects import Object, annotations_of, clone, name_of, namespace_of
@@ -56,14 +58,24 @@ def _desired(target: Target, live: Object, obj: Object) -> Object:
 
 
 def install(api: ApiServer, objects: Iterable[Object]) -> None:
-    """Create, or bring to the manifest what is already there. Raises ApiError."""
+    """Create, or bring to the manifest what is already there. Raises ApiError in Helm's words."""
     for obj in objects:
         target = _target(api, obj)
         live = api.find(target.kind, target.namespace, target.name)
-        if live is None:
-            api.create(target.kind, target.namespace, clone(obj), _OPTIONS)
-        else:
-            api.replace(target, _desired(target, live, obj), _OPTIONS)
+        with _worded("1 error occurred:\n\t* "):
+            if live is None:
+                api.create(target.kind, target.namespace, clone(obj), _OPTIONS)
+            else:
+                api.replace(target, _desired(target, live, obj), _OPTIONS)
+
+
+@contextlib.contextmanager
+def _worded(before: str) -> Iterator[None]:
+    """Put Helm's words before a refusal of the API server."""
+    try:
+        yield
+    except ApiError as error:
+        raise ApiError(error.code, error.reason, f"{before}{error}") from error
 
 
 def upgrade(api: ApiServer, old: Iterable[Object], new: list[Object]) -> None:
@@ -75,7 +87,11 @@ def upgrade(api: ApiServer, old: Iterable[Object], new: list[Object]) -> None:
         before = old_objects.pop(subject(obj), None)
         if live is not None and before is not None:
             live = patches.merge(live, _only_old(before, obj))
-            api.replace(target, _desired(target, live, obj), _OPTIONS)
+            with _worded(f'cannot patch "{target.name}" with kind {target.kind.name}: '):
+                api.replace(target, _desired(target, live, obj), _OPTIONS)
+        elif live is None:
+            with _worded("failed to create resource: "):
+                api.create(target.kind, target.namespace, clone(obj), _OPTIONS)
         else:
             install(api, [obj])
     delete(api, old_objects.values())
