@@ -47,6 +47,17 @@ class Options:
     dry_run: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What an apply would make of an object."""
+
+    version: int
+    """Of the live object, 0 if there is none."""
+    live: Object | None
+    new: Object
+    """Without its managedFields."""
+
+
 class ApiServer:
     """The API of one cluster."""
 
@@ -140,29 +151,35 @@ class ApiServer:
         new["spec"]["replicas"] = (scale.get("spec") or {}).get("replicas", 0)
         return scale_of(self._update(target, live, new, options))
 
-    def apply(self, target: Target, config: Object, options: Options) -> Object:
-        """Server-side apply, creating what is missing. Raises ApiError 404 (namespace), 409, 422."""
-        live, new = self._applied(target, config, options)
-        author = Author(options.manager, "Apply", target.subresource)
-        recorded = managed_fields.record_apply(target.kind, live, new, config, author, self.time())
-        return self._commit(target, live, recorded, options)
+    def apply(self, target: Target, config: Object, options: Options, planned: Planned | None = None) -> Object:
+        """Server-side apply, creating what is missing. Raises ApiError 404 (namespace), 409, 422.
 
-    def check_apply(self, target: Target, config: Object, options: Options) -> None:
-        """Tell what a dry run of `apply` refuses, without its answer. Raises ApiError like it."""
-        live, _ = self._applied(target, config, options)
-        if live is None:
+        `planned` is what `plan_apply` gave for the same arguments; it is used if the object is as it was.
+        """
+        stored = self.store.get(target.kind, target.key)
+        if planned is None or planned.version != (stored.version if stored else 0):
+            planned = self._planned(target, config, options)
+        author = Author(options.manager, "Apply", target.subresource)
+        recorded = managed_fields.record_apply(target.kind, planned.live, planned.new, config, author, self.time())
+        return self._commit(target, planned.live, recorded, options)
+
+    def plan_apply(self, target: Target, config: Object, options: Options) -> Planned:
+        """Do what a dry run of `apply` does, but for its answer. Raises ApiError like it."""
+        planned = self._planned(target, config, options)
+        if planned.live is None:
             self._require_namespace(target)
+        return planned
 
-    def _applied(self, target: Target, config: Object, options: Options) -> tuple[Object | None, Object]:
-        """Give the live object, and what an apply would make of it but for managedFields."""
+    def _planned(self, target: Target, config: Object, options: Options) -> Planned:
         author = Author(options.manager, "Apply", target.subresource)
-        live = self.find(target.kind, target.namespace, target.name)
+        stored = self.store.get(target.kind, target.key)
+        live = stored.value() if stored else None
         try:
             new = managed_fields.apply(target.kind, live, config, author, force=options.force)
         except ConflictError as error:
             listed = [(manager, _dotted(path)) for manager, path in error.conflicts]
             raise errors.apply_conflict(listed) from error
-        return live, self._prepared(target, live, new)
+        return Planned(stored.version if stored else 0, live, self._prepared(target, live, new))
 
     def _require_namespace(self, target: Target) -> None:
         namespaces = self.kinds.named("Namespace")

@@ -116,19 +116,25 @@ class SimCluster:
 
     def storm(self, count: int, first: int = 0) -> None:
         """Write `count` Warning Events about Pods that never were, as a crash loop does."""
-        kind = self.kind("Event")
+        kind, namespace = self.kind("Event"), self._spec.namespaces[0]
+        # The API would find the same owners of the same fields for each: one goes through it, the others are its like.
+        like = self.api.create(kind, namespace, self._storm_event(first), Options("kubelet"))
+        for number in range(first + 1, first + count):
+            event = self._storm_event(number)
+            event["metadata"] = {**like["metadata"], **event["metadata"], "uid": self.api.new_uid()}
+            self.api.store.put(kind, {**like, **event})
+
+    def _storm_event(self, number: int) -> Object:
         namespace, time = self._spec.namespaces[0], timestamp(self._now_ns())
-        for number in range(first, first + count):
-            pod = f"storm-{number % 50:02d}"
-            event: Object = {
-                "metadata": {"name": f"{pod}.{number:016x}", "namespace": namespace},
-                "involvedObject": {"kind": "Pod", "apiVersion": "v1", "namespace": namespace, "name": pod},
-                "reason": "BackOff",
-                "message": f"Back-off restarting failed container main in pod {pod}",
-                "source": {"component": "kubelet", "host": f"{self.name}-node-0"},
-                "firstTimestamp": time,
-                "lastTimestamp": time,
-                "count": 1,
-                "type": "Warning",
-            }
-            self.api.create(kind, namespace, event, Options("kubelet"))
+        pod = f"storm-{number % 50:02d}"
+        return {
+            "metadata": {"name": f"{pod}.{number:016x}", "namespace": namespace},
+            "involvedObject": {"kind": "Pod", "apiVersion": "v1", "namespace": namespace, "name": pod},
+            "reason": "BackOff",
+            "message": f"Back-off restarting failed container main in pod {pod}",
+            "source": {"component": "kubelet", "host": f"{self.name}-node-0"},
+            "firstTimestamp": time,
+            "lastTimestamp": time,
+            "count": 1,
+            "type": "Warning",
+        }

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from abdrift.simulation import managed_fields
-from abdrift.simulation.apiserver import ApiServer, Options, Target
+from abdrift.simulation.apiserver import ApiServer, Options, Planned, Target
 from abdrift.simulation.errors import ApiError
 from abdrift.simulation.kinds import Kind
 from abdrift.simulation.managed_fields import Author
@@ -71,10 +71,11 @@ def _skipped(live: Object | None, obj: Object) -> bool:
 def apply_all(api: ApiServer, objects: list[Object]) -> Applied:
     """Dry-run all, then apply all. Raises ApiError with Flux's message; then nothing was applied."""
     options = Options(MANAGER, force=True)
+    plans: dict[Target, Planned | None] = {}
     for obj in objects:
         target = _target(api, obj)
         if not _skipped(api.find(target.kind, target.namespace, target.name), obj):
-            _dry_run(api, target, obj, objects)
+            plans[target] = _dry_run(api, target, obj, objects)
     applied = Applied()
     for obj in objects:
         target = _target(api, obj)
@@ -85,7 +86,7 @@ def apply_all(api: ApiServer, objects: list[Object]) -> Applied:
         if live is not None and annotations_of(obj).get(SSA) != "Merge":
             _adopt(api, target, live)
         version = live["metadata"]["resourceVersion"] if live else ""
-        new = api.apply(target, obj, options)
+        new = api.apply(target, obj, options, plans.get(target))
         if live is None:
             applied.changes.append(f"{subject(obj)} created")
         elif new["metadata"]["resourceVersion"] != version:
@@ -99,13 +100,14 @@ def _target(api: ApiServer, obj: Object) -> Target:
     return Target(kind, namespace_of(obj), name_of(obj))
 
 
-def _dry_run(api: ApiServer, target: Target, obj: Object, objects: list[Object]) -> None:
+def _dry_run(api: ApiServer, target: Target, obj: Object, objects: list[Object]) -> Planned | None:
+    """Give what applying an object would make, None if that can't be told before its namespace is there."""
     try:
-        api.check_apply(target, obj, Options(MANAGER, force=True))
+        return api.plan_apply(target, obj, Options(MANAGER, force=True))
     except ApiError as error:
         comes_along = any(each["kind"] == "Namespace" and name_of(each) == target.namespace for each in objects)
         if error.reason == "NotFound" and comes_along:
-            return
+            return None
         message = f"{subject(obj)} dry-run failed ({error.reason}): {error}\n"
         raise ApiError(error.code, error.reason, message) from error
 

@@ -1,6 +1,7 @@
 """The simulation's time: callbacks in order of when they are due, driven by a wall clock or by hand."""
 
 import asyncio
+import functools
 import heapq
 import itertools
 import time
@@ -79,7 +80,12 @@ class Schedule:
 
 def timestamp(now_ns: int) -> str:
     """RFC 3339 in whole seconds, as Kubernetes writes `metav1.Time`."""
-    return datetime.fromtimestamp(now_ns // NANOSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(now_ns // NANOSECONDS)
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_duration_seconds(text: str) -> float:

@@ -323,3 +323,18 @@ async def test_the_official_client_reads_refusals(official: Any) -> None:
     with pytest.raises(client.ApiException) as refused:
         await client.CoreV1Api(official).read_namespaced_config_map("gone", "shop")
     assert (refused.value.status, json.loads(refused.value.body or "")["reason"]) == (404, "NotFound")
+
+
+async def test_a_storms_events_are_like_any_other(
+    served: SimulatedFleet, session: aiohttp.ClientSession, headers: dict[str, str]
+) -> None:
+    cluster = served.clusters[0]
+    cluster.storm(3, first=7)
+    _, listed = await fetch(session, cluster.url + "/api/v1/namespaces/shop/events", headers)
+    storm = [each for each in listed["items"] if each["reason"] == "BackOff"]
+    assert [each["involvedObject"]["name"] for each in storm] == ["storm-07", "storm-08", "storm-09"]
+    assert len({each["metadata"]["uid"] for each in storm}) == 3
+    assert len({each["metadata"]["resourceVersion"] for each in storm}) == 3
+    shapes = [{**each["metadata"], "uid": "", "resourceVersion": "", "name": ""} for each in storm]
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert shapes[0]["managedFields"][0]["manager"] == "kubelet"
