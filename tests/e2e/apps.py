@@ -12,6 +12,8 @@ from tests.parts.flux import is_ready, reconcile, request_reconcile, wait_ready
 from tests.parts.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.e2e.sites import Repository, Site
 
 DEPLOYMENT = """
@@ -83,7 +85,7 @@ class App:
         """Have the source fetched."""
         await reconcile(self.site.admin, self.source)
 
-    async def roll_out(self, files: dict[str, str | None], message: str) -> str:
+    async def roll_out(self, files: Mapping[str, str | None], message: str) -> str:
         """Commit, have it fetched, and return the revision once it is applied."""
         revision = await self.repository.commit(files, message)
         await request_reconcile(self.site.admin, self.source)

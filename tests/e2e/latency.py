@@ -216,9 +216,13 @@ async def _other(site: Site, namespace: str, number: int) -> Ref:
     return Ref.of(await site.admin.create(body))
 
 
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 async def _main(load: Load, folder: Path) -> dict[str, Any]:
     (folder / "cluster").mkdir()
-    cluster = Cluster(folder / "cluster", lambda line: sys.stderr.write(f"{line}\n") and None)
+    cluster = Cluster(folder / "cluster", _say)
     await asyncio.to_thread(cluster.start)
     try:
         async with AsyncExitStack() as parts:

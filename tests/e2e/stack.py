@@ -11,6 +11,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -237,9 +238,7 @@ async def running_stack(
         stack = Stack(tuple(sites), folder, pipeline, log, metrics)
         for site in sites:
             await stack.until(
-                lambda f, name=site.cluster: (
-                    f.type == INVENTORY.name and f.subject == name and "uid" in f.data["cluster"]
-                ),
+                partial(_is_known, cluster=site.cluster),
                 f"{site.cluster} is in the inventory",
                 site.cluster,
                 within_seconds=STARTED_WITHIN_SECONDS,
@@ -260,6 +259,10 @@ async def eventually(check: Callable[[], bool], what: str, within_seconds: float
     while not check():
         assert time.monotonic() < deadline, f"not within {within_seconds:g} s: {what}"
         await asyncio.sleep(0.05)
+
+
+def _is_known(fact: Fact, cluster: str) -> bool:
+    return fact.type == INVENTORY.name and fact.subject == cluster and "uid" in fact.data["cluster"]
 
 
 def _names(told: Mapping[str, Any], ref: Ref) -> bool:

@@ -46,9 +46,14 @@ async def test_nothing_is_said_to_be_in_sync_before_a_reconcile_was_seen(stack: 
     assert "oncall" not in web["metadata"]["labels"]
 
 
-@pytest.mark.parametrize("name", ["changed", "scaled", "added"])
-async def test_what_left_a_trace_is_suspected_at_first_sight(stack: Stack, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "corrects", "code"),
+    [("changed", "yes", "first-sight"), ("scaled", "unknown", "correction-unknown"), ("added", "yes", "first-sight")],
+)
+async def test_what_left_a_trace_is_suspected_and_not_commanded(
+    stack: Stack, name: str, corrects: str, code: str
+) -> None:
     app = stack.early[name]
     finding = await stack.finding(app, "changed", app.web)
-    assert finding.data["certainty"] == "suspect"
-    await stack.decision(app, finding, "refused", code="first-sight")
+    assert (finding.data["certainty"], finding.data["reconcile_corrects"]) == ("suspect", corrects)
+    await stack.decision(app, finding, "refused", code=code)

@@ -40,7 +40,7 @@ async def test_an_object_that_says_reconcile_disabled(stack: Stack) -> None:
     await refused(stack, app, edited, "reconcile-would-not-correct", "reconcile: disabled")
     await app.reconcile()
     assert (await app.site.admin.get(app.settings))["data"]["color"] == "red", "Flux says Ready and leaves it"
-    assert stack.log.newest(edited.type, edited.subject).data["state"] == "open"
+    assert [f.data["state"] for f in stack.log.findings(app.namespace) if f.subject == edited.subject][-1] == "open"
 
 
 async def test_a_kustomization_that_someone_suspended(stack: Stack) -> None:
@@ -90,8 +90,9 @@ async def test_a_commit_that_flux_cannot_build_or_apply(stack: Stack, name: str)
     since = stack.log.mark
     revision = await app.repository.commit(BROKEN[name], "Break it")
     await app.fetch()
-    finding = await stack.finding(app, "failing", app.owner, since=since)
-    assert finding.data["desired"]["revision"] == revision
+    finding = await stack.finding(
+        app, "failing", app.owner, since=since, where=lambda data: data["desired"]["revision"] == revision
+    )
     assert finding.data["reconcile_corrects_reason"] == "the controller retries by itself"
     await stack.decision(app, finding, "refused", code="artifact-not-applied")
     assert not [command for command in stack.commands() if finding.subject in command.finding_ids]

@@ -17,7 +17,7 @@ from abdrift.topics import TOPICS, Format
 from tests.e2e.apps import APP, release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.e2e.stack import Stack
@@ -61,7 +61,7 @@ def found(canary: str, places: list[tuple[str, bytes]]) -> set[str]:
     return {place for place, content in places if any(each in content for each in spelled)}
 
 
-async def everything(stack: Stack) -> list[tuple[str, bytes]]:  # type: ignore[misc]
+async def everything(stack: Stack) -> AsyncIterator[tuple[str, bytes]]:
     """Yield every record of every topic, changelogs among them; of frames what they decode to as well."""
     async with admin(stack.pipeline.kafka) as client:
         topics = [name for name in await client.list_topics() if not name.startswith("__")]
@@ -88,5 +88,5 @@ def files(folder: Path) -> Iterator[tuple[str, bytes]]:
         if path.name == "CURRENT":
             database = Rdict(str(path.parent), Options(raw_mode=True), access_type=AccessType.read_only())
             for key, value in database.items():
-                yield f"{path.parent} (decoded)", bytes(key) + bytes(value)
+                yield f"{path.parent} (decoded)", f"{key!r} {value!r}".encode()
             database.close()
