@@ -2,26 +2,30 @@
 
 import asyncio
 import contextlib
+import io
+import logging
 import shutil
+import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 from rich.console import Console
-from rich.live import Live
+from rich.markup import escape
 
 from abdrift.broker import BrokerError
-from abdrift.cli.broker import download_progress
 from abdrift.cli.facts import follow, rows
+from abdrift.cli.live import Camera, drawn, fetching, is_drawable, program
 from abdrift.cli.pipeline import Pipeline, PipelineSpec, running
+from abdrift.cli.service import beside
 from abdrift.cli.steering import approve, publish_policy
-from abdrift.cli.view import render
-from abdrift.clock import parse_rfc3339_ms
+from abdrift.cli.view import Phase, Scene, View
+from abdrift.clock import parse_rfc3339_ms, wall_clock_ms
 from abdrift.facts.commands import Verb
 from abdrift.facts.governance import Backoff, Breaker, Budget, Budgets, DriftAllowance, Limits, Mode, Policy, Rule
 from abdrift.fleet import Fleet, Member
@@ -29,11 +33,11 @@ from abdrift.kubeapi import Credentials, KubeApi, Resource
 from abdrift.observed import Observed, percentiles
 from abdrift.processes import ChildFailed
 from abdrift.simulation import FaultInjector, FleetSpec, Ledger, SimulatedFleet, Verdict, plan
+from abdrift.simulation.spec import cluster_labels
 
 _BASELINE_SECONDS = 60.0
 _SETTLE_SECONDS = 30.0
-_QUIET_SECONDS = 6.0
-_EVENT_LINES = 14
+_STOP_SECONDS = 35.0
 _OWNERS = (
     Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations"),
     Resource("helm.toolkit.fluxcd.io", "v2", "helmreleases"),
@@ -70,13 +74,59 @@ def register(app: typer.Typer) -> None:
 
 @dataclass(slots=True)
 class _Show:
-    """What the demonstration has seen so far."""
+    """What the demonstration does and has seen so far."""
 
+    clusters: int
+    sites: dict[str, str]
+    announce: Callable[[str], None]
+    """Told of each phase, for where no view is drawn."""
     seen: Observed = field(default_factory=Observed)
     rows_in: int = 0
-    phase: str = "starting"
-    faults: int = 0
-    changed: float = field(default_factory=time.monotonic)
+    planned: int = 0
+    ledger: Ledger = field(default_factory=Ledger)
+    hint: str = ""
+    detail: str = ""
+    _phase: Phase = field(default=Phase(""))
+    _phase_began: float = 0.0
+    _judged: Verdict | None = None
+    _judge_after: float = 0.0
+
+    def enter(self, name: str, limit_seconds: float | None = None, *, is_exact: bool = False) -> None:
+        """Begin a phase."""
+        self._phase = Phase(name, limit_seconds=limit_seconds, is_exact=is_exact)
+        self._phase_began, self.detail = time.monotonic(), ""
+        self.announce(name)
+
+    def fetched(self, present_bytes: int, total_bytes: int) -> None:
+        """Take how much of Kafka has been fetched; called from other threads."""
+        self.detail = fetching(present_bytes, total_bytes)
+
+    def scene(self) -> Scene:
+        """Return what there is to see now."""
+        made = sum(1 for entry in self.ledger.entries.values() if entry.done_at_ns is not None)
+        judged = self._judgement()
+        return Scene(
+            title=f"Abdrift: {self.clusters} simulated clusters at {len(set(self.sites.values()))} sites",
+            phase=replace(self._phase, elapsed_seconds=time.monotonic() - self._phase_began, detail=self.detail),
+            seen=self.seen,
+            sites=self.sites,
+            now_ms=wall_clock_ms(),
+            figures={"signals": f"{self.rows_in:,} rows", "faults": f"{made} made of {self.planned} planned"},
+            latencies_ms={
+                "edit to finding": judged.edit_to_finding_ms,
+                "edit to corrected": judged.edit_to_corrected_ms,
+            },
+            hint=self.hint,
+        )
+
+    def _judgement(self) -> Verdict:
+        """Judge again now and then: a twentieth of the time at most goes into it, however large the fleet."""
+        began = time.monotonic()
+        if self._judged is None or began >= self._judge_after:
+            self._judged = self.ledger.judge(observed_findings(self.seen))
+            ended = time.monotonic()
+            self._judge_after = ended + max(1.0, 20 * (ended - began))
+        return self._judged
 
 
 def demo(
@@ -86,66 +136,145 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(help="Keep Kafka's data, state and logs here instead of a temporary folder.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Write a picture (SVG) of the view at its fullest to this file.", dir_okay=False),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="No view; one JSON object at the end.")] = False,
 ) -> None:
     """Run everything on a simulated fleet: Kafka, collectors, streams, governor and sinks, and faults to find.
 
     Hand edits, deletions, suspends, bad commits, silence and event storms are made by plan; at the end what was found
     is judged against that plan.
+
+    Exit status: 0 where all was found and corrected, 1 where the demo could not run, 3 where a fault was missed, a
+    finding was a false alarm or a correction was lost, 130 where it was stopped.
     """
-    errors = Console(stderr=True)
+    errors, console = Console(stderr=True), Console()
     directory = data or Path(tempfile.mkdtemp(prefix="abdrift-demo-"))
+    keep = data is not None
+    spec = FleetSpec(clusters=clusters, seed=seed)
+    show = _Show(clusters, {name: labels["site"] for name, labels in cluster_labels(spec).items()}, _announcer(errors))
+    if as_json or is_drawable(console):
+        show.announce = lambda _: None
+    camera = Camera(record, f"abdrift demo --clusters {clusters}") if record else None
     try:
-        summary = asyncio.run(_demo(clusters, seconds, seed, directory, quiet=as_json, errors=errors))
-    except KeyboardInterrupt:
-        errors.print("stopped; nothing was left running")
+        _log_to(directory / "logs")
+        figures = asyncio.run(_shown(spec, seconds, directory, show, Stage(console, camera, quiet=as_json)))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        errors.print("Stopped; nothing was left running.")
         raise typer.Exit(130) from None
-    except (BrokerError, ChildFailed) as error:
-        errors.print(f"[red]Error:[/red] {error}\nLogs: {directory}/logs", highlight=False, soft_wrap=True)
+    except (BrokerError, ChildFailed, OSError) as error:
+        keep = True
+        errors.print(f"[red]Error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     finally:
-        if data is None:
+        if keep:
+            errors.print(
+                f"Kept in {directory}: logs/, and Kafka's data, which `abdrift broker --data "
+                f"{directory}/broker` serves again.",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        else:
             shutil.rmtree(directory, ignore_errors=True)
     if as_json:
-        typer.echo(orjson.dumps(summary).decode())
+        typer.echo(orjson.dumps(figures).decode())
     else:
-        _print(summary)
-    if summary["missed"] or summary["false_alarms"] or summary["lost"]:
+        _print(console, figures)
+    if figures["missed"] or figures["false_alarms"] or figures["lost"]:
         raise typer.Exit(3)
 
 
-async def _demo(
-    clusters: int, seconds: float, seed: int, directory: Path, *, quiet: bool, errors: Console
-) -> dict[str, Any]:
-    spec = FleetSpec(clusters=clusters, seed=seed)
-    show = _Show(phase="starting Kafka and the simulated fleet")
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the demonstration is shown."""
+
+    console: Console
+    camera: Camera | None
+    quiet: bool
+
+    def drawn(self, show: _Show) -> contextlib.AbstractAsyncContextManager[None]:
+        """Draw the view until left; quiet, only the camera sees it."""
+        console = Console(file=io.StringIO()) if self.quiet else self.console
+        return drawn(show.scene, console, camera=self.camera)
+
+
+def _announcer(errors: Console) -> Callable[[str], None]:
+    begun = time.monotonic()
+    return lambda name: errors.print(f"{time.monotonic() - begun:5.1f} s  {name}", highlight=False)
+
+
+def _log_to(directory: Path) -> None:
+    """Keep this process's own log from the terminal, where the view is."""
+    directory.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=directory / "demo.log",
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+
+
+async def _shown(spec: FleetSpec, seconds: float, directory: Path, show: _Show, stage: Stage) -> dict[str, Any]:
+    """Run the demonstration with its view. A signal to end is a cancellation, so that everything is stopped."""
+    body = asyncio.current_task()
+    assert body
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, body.cancel)
+    show.enter("building the simulated fleet")
+    async with stage.drawn(show):
+        figures = await _demo(spec, seconds, directory, show)
+    if not stage.quiet and is_drawable(stage.console):
+        show.hint = ""
+        stage.console.print(View(show.scene()))
+    return figures
+
+
+async def _demo(spec: FleetSpec, seconds: float, directory: Path, show: _Show) -> dict[str, Any]:
     async with SimulatedFleet(spec) as fleet:
-        members = _members(fleet, directory)
         people = [c.write_kubeconfig(directory / "kubeconfigs" / f"{c.name}-alice", "alice") for c in fleet.clusters]
-        with download_progress(errors) as progress:
-            wanted = PipelineSpec(
-                fleet=members,
-                data_dir=directory,
-                heartbeat_seconds=2,
-                tick_seconds=0.2,
-                git_interval_seconds=1,
-                hourly_cap=200,
-                download_progress=progress,
-            )
-            async with running(wanted) as pipeline, _viewed(show, pipeline, clusters, quiet=quiet):
-                injector = FaultInjector(fleet)
-                await publish_policy(pipeline.kafka, pipeline.keyring, POLICY)
-                show.phase = "learning what Git last applied"
-                await _settle_baselines(people, show)
-                show.phase = f"making faults for {seconds:g} s"
-                operator = asyncio.create_task(_operate(show, pipeline))
-                faults = plan(seed, spec, seconds)
-                show.faults = len(faults)
-                await injector.run(faults)
-                show.phase = "letting the last corrections finish"
-                await _settle(show, injector.ledger)
-                operator.cancel()
-                return summary(show.seen, injector.ledger, clusters=clusters, rows_in=show.rows_in)
+        wanted = PipelineSpec(
+            fleet=_members(fleet, directory),
+            data_dir=directory,
+            heartbeat_seconds=2,
+            tick_seconds=0.2,
+            git_interval_seconds=1,
+            hourly_cap=200,
+            download_progress=show.fetched,
+            on_stage=show.enter,
+        )
+        async with running(wanted) as pipeline:
+            try:
+                async with beside(_absorb(show, pipeline), _count(show, pipeline), pipeline.supervisor.failed()):
+                    return await _played(fleet, people, pipeline, show, seconds)
+            finally:
+                show.hint = ""
+                show.enter("stopping Kafka and the programs", _STOP_SECONDS)
+
+
+async def _played(
+    fleet: SimulatedFleet, people: list[Path], pipeline: Pipeline, show: _Show, seconds: float
+) -> dict[str, Any]:
+    """Make the faults of the plan, and judge what was found."""
+    spec = fleet.spec
+    injector = FaultInjector(fleet)
+    show.ledger = injector.ledger
+    faults = plan(spec.seed, spec, seconds)
+    show.planned = len(faults)
+    show.hint = f"{program()} topics cat fleet.drift --follow --kafka {pipeline.kafka.bootstrap_servers}   Ctrl-C stops"
+    await publish_policy(pipeline.kafka, pipeline.keyring, POLICY)
+    await _settle_baselines(people, show)
+    operator = asyncio.create_task(_operate(show, pipeline))
+    try:
+        show.enter("making faults", seconds, is_exact=True)
+        await injector.run(faults)
+        show.enter("letting the last corrections finish", _SETTLE_SECONDS)
+        await _settle(show, injector.ledger)
+    finally:
+        operator.cancel()
+    return summary(show.seen, injector.ledger, clusters=spec.clusters, rows_in=show.rows_in)
 
 
 def _members(fleet: SimulatedFleet, directory: Path) -> Fleet:
@@ -164,73 +293,14 @@ def _members(fleet: SimulatedFleet, directory: Path) -> Fleet:
     )
 
 
-@contextlib.asynccontextmanager
-async def _viewed(show: _Show, pipeline: Pipeline, clusters: int, *, quiet: bool) -> AsyncIterator[None]:
-    """Follow the topics, and draw what is seen unless told to be quiet."""
-
-    async def facts() -> None:
-        async for event in follow(pipeline.kafka):
-            show.seen.absorb(event)
-            show.changed = time.monotonic()
-
-    async def count() -> None:
-        async for number in rows(pipeline.kafka):
-            show.rows_in += number
-
-    tasks = [asyncio.create_task(facts()), asyncio.create_task(count())]
-    tasks.append(asyncio.create_task(pipeline.supervisor.failed()))
-    if not quiet:
-        tasks.append(asyncio.create_task(_draw(show, clusters)))
-    failed = asyncio.gather(*tasks)
-    body = asyncio.current_task()
-    assert body
-    failed.add_done_callback(lambda done: None if done.cancelled() or not done.exception() else body.cancel())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if failed.done() and not failed.cancelled() and (error := failed.exception()):
-            raise error from None
-        raise
-    finally:
-        failed.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await failed
+async def _absorb(show: _Show, pipeline: Pipeline) -> None:
+    async for event in follow(pipeline.kafka):
+        show.seen.absorb(event)
 
 
-async def _draw(show: _Show, clusters: int) -> None:
-    console = Console()
-    begun = time.monotonic()
-    with Live(console=console, auto_refresh=False, transient=False) as live:
-        while True:
-            figures = {
-                "phase": f"{show.phase} ({time.monotonic() - begun:.0f} s)",
-                "signals": f"{show.rows_in:,} rows",
-                "faults planned": str(show.faults),
-            }
-            view = render(
-                show.seen,
-                title=f"Abdrift: {clusters} simulated clusters",
-                figures=figures,
-                latencies=latencies(show.seen),
-                lines=max(4, min(_EVENT_LINES, console.height - 20)),
-            )
-            live.update(view, refresh=True)
-            await asyncio.sleep(0.25)
-
-
-def latencies(seen: Observed) -> dict[str, list[float]]:
-    """Return, in milliseconds, how long findings and commands took by their own times."""
-    found = [_between(finding["times"], "observed_at", "opened_at") for finding in seen.findings.values()]
-    done = [_between(outcome, "issued_at", "corrected_at") for outcome in seen.outcomes.values()]
-    return {
-        "seen to found": [value for value in found if value is not None],
-        "command to corrected": [value for value in done if value is not None],
-    }
-
-
-def _between(times: Mapping[str, Any], first: str, second: str) -> float | None:
-    began, ended = parse_rfc3339_ms(times.get(first)), parse_rfc3339_ms(times.get(second))
-    return float(ended - began) if began is not None and ended is not None else None
+async def _count(show: _Show, pipeline: Pipeline) -> None:
+    async for number in rows(pipeline.kafka):
+        show.rows_in += number
 
 
 async def _settle_baselines(people: list[Path], show: _Show) -> None:
@@ -239,11 +309,21 @@ async def _settle_baselines(people: list[Path], show: _Show) -> None:
     Only a reconcile that was seen proves a baseline.
     """
     deadline = time.monotonic() + _BASELINE_SECONDS
-    clusters = len(people)
-    await _until(lambda: len(show.seen.clusters) >= clusters, deadline)
+    clusters, verdicts = len(people), show.seen.verdicts
+
+    def all_seen() -> bool:
+        show.detail = f"{len(show.seen.clusters)} of {clusters} clusters seen"
+        return len(show.seen.clusters) >= clusters
+
+    def all_proven() -> bool:
+        proven = sum(1 for verdict in verdicts.values() if verdict == "in-sync")
+        show.detail = f"{proven} of {len(verdicts)} Kustomizations and HelmReleases proven"
+        return len(verdicts) >= clusters and proven == len(verdicts)
+
+    show.enter("learning what Git last applied", _BASELINE_SECONDS)
+    await _until(all_seen, deadline)
     await _reconcile_everything(people, "baseline")
-    verdicts = show.seen.verdicts
-    await _until(lambda: len(verdicts) >= clusters and set(verdicts.values()) == {"in-sync"}, deadline)
+    await _until(all_proven, deadline)
 
 
 async def _until(true: Callable[[], bool], deadline: float) -> None:
@@ -338,8 +418,7 @@ def summary(seen: Observed, ledger: Ledger, *, clusters: int, rows_in: int) -> d
     }
 
 
-def _print(figures: Mapping[str, Any]) -> None:
-    console = Console()
+def _print(console: Console, figures: Mapping[str, Any]) -> None:
     console.print("\n[bold]Judged against the simulator's plan[/bold]")
     for name, value in figures.items():
         if name != "details":

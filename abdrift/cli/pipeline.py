@@ -5,7 +5,7 @@ both.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,12 @@ from abdrift.kafka import KafkaSettings, environment_name
 from abdrift.keyring import Keyring
 from abdrift.processes import Program, Supervisor
 
+BROKER_SECONDS = 60.0
 READY_SECONDS = 180.0
+
+
+def _untold(_stage: str, _limit_seconds: float) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class PipelineSpec:
     git_interval_seconds: float = 30.0
     hourly_cap: int = 60
     download_progress: Progress | None = None
+    on_stage: Callable[[str, float], None] = _untold
+    """Told of each stage of the start, and of how many seconds it may take."""
     environment: dict[str, str] = field(default_factory=dict)
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """More options of a program, by its name; the last of an option's values counts."""
@@ -73,10 +80,12 @@ async def running(spec: PipelineSpec) -> AsyncIterator[Pipeline]:
         broker = None
         kafka = spec.kafka
         if kafka is None:
+            spec.on_stage("starting Kafka", BROKER_SECONDS)
             broker = EmbeddedBroker(spec.data_dir / "broker", progress=spec.download_progress)
-            await broker.astart()
+            await broker.astart(timeout_seconds=BROKER_SECONDS)
             stack.push_async_callback(broker.astop)
             kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        spec.on_stage("starting collectors, streams and sinks", READY_SECONDS)
         await provision.create(kafka, partitions=spec.partitions, replication=1)
         supervisor = await stack.enter_async_context(
             Supervisor(programs(spec, kafka, fleet_file), spec.data_dir / "logs")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Annotated, Any
 
 import typer
@@ -54,6 +54,26 @@ def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:
             await task
 
     asyncio.run(guarded())
+
+
+@contextlib.asynccontextmanager
+async def beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run works while inside; the first error of one ends the body and is raised in its place."""
+    body = asyncio.current_task()
+    assert body, "runs in a task"
+    together = asyncio.gather(*works)
+    together.add_done_callback(lambda done: None if done.cancelled() or not done.exception() else body.cancel())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if together.done() and not together.cancelled() and (error := together.exception()):
+            raise error from None
+        raise
+    finally:
+        together.cancel()
+        # What ended the body has been raised; what comes up while the rest is cancelled is of no use any more.
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await together
 
 
 def state_dir(name: str) -> Any:

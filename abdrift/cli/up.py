@@ -2,23 +2,26 @@
 
 import asyncio
 import contextlib
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.live import Live
+from rich.markup import escape
 
 from abdrift import paths, policies
 from abdrift.broker import BrokerError
-from abdrift.cli.broker import download_progress
 from abdrift.cli.clusters import ContextOption, LabelsOption, clusters
 from abdrift.cli.facts import follow
 from abdrift.cli.kafka import with_kafka
+from abdrift.cli.live import drawn, fetching, is_drawable, program
 from abdrift.cli.pipeline import Pipeline, PipelineSpec, running
-from abdrift.cli.service import run_until_stopped
+from abdrift.cli.service import beside, run_until_stopped
 from abdrift.cli.steering import publish_policy
-from abdrift.cli.view import render
+from abdrift.cli.view import Phase, Scene
+from abdrift.clock import wall_clock_ms
 from abdrift.facts.governance import Policy
 from abdrift.kafka import KafkaSettings
 from abdrift.observed import Observed
@@ -63,20 +66,53 @@ def up(
     member = fleet.clusters[0].model_copy(update={"acting_kubeconfig": acting_kubeconfig})
     fleet = fleet.model_copy(update={"clusters": (member,)})
     directory = data or paths.data_dir() / "up"
-    with download_progress(errors) as progress:
-        spec = PipelineSpec(
-            fleet=fleet,
-            data_dir=directory,
-            kafka=kafka if "bootstrap_servers" in kafka.model_fields_set else None,
-            secrets=secrets,
-            act=acting_kubeconfig is not None,
-            download_progress=progress,
+    spec = PipelineSpec(
+        fleet=fleet,
+        data_dir=directory,
+        kafka=kafka if "bootstrap_servers" in kafka.model_fields_set else None,
+        secrets=secrets,
+        act=acting_kubeconfig is not None,
+    )
+    console = Console()
+    try:
+        run_until_stopped(_up(spec, wanted, console if view and is_drawable(console) else None))
+    except (BrokerError, ChildFailed) as error:
+        errors.print(f"[red]Error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        errors.print(f"Logs: {directory}/logs", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+@dataclass(slots=True)
+class _Show:
+    """What is shown of a running pipeline."""
+
+    spec: PipelineSpec
+    seen: Observed = field(default_factory=Observed)
+    hint: str = ""
+    _fetching: str = ""
+    _phase: Phase = field(default=Phase("starting"))
+    _phase_began: float = field(default_factory=time.monotonic)
+
+    def enter(self, name: str, limit_seconds: float | None = None) -> None:
+        """Begin a stage."""
+        self._phase, self._phase_began = Phase(name, limit_seconds=limit_seconds), time.monotonic()
+
+    def fetched(self, present_bytes: int, total_bytes: int) -> None:
+        """Take how much of Kafka has been fetched; called from other threads."""
+        self._fetching = fetching(present_bytes, total_bytes)
+
+    def scene(self) -> Scene:
+        """Return what there is to see now."""
+        members = self.spec.fleet.clusters
+        elapsed_seconds = time.monotonic() - self._phase_began
+        return Scene(
+            title=f"Abdrift: {', '.join(member.name for member in members)}",
+            phase=replace(self._phase, elapsed_seconds=elapsed_seconds, detail=self._fetching),
+            seen=self.seen,
+            sites={member.name: member.labels.get("site", member.name) for member in members},
+            now_ms=wall_clock_ms(),
+            hint=self.hint,
         )
-        try:
-            run_until_stopped(_up(spec, wanted, view=view))
-        except (BrokerError, ChildFailed) as error:
-            errors.print(f"[red]Error:[/red] {error}\nLogs: {directory}/logs", highlight=False, soft_wrap=True)
-            raise typer.Exit(1) from error
 
 
 def _policy(path: Path | None) -> Policy | None:
@@ -86,43 +122,26 @@ def _policy(path: Path | None) -> Policy | None:
         raise typer.BadParameter(str(error), param_hint="--policy") from error
 
 
-async def _up(spec: PipelineSpec, policy: Policy | None, *, view: bool) -> None:
-    async with running(spec) as pipeline:
+async def _up(spec: PipelineSpec, policy: Policy | None, console: Console | None) -> None:
+    """Run it all; without a console nothing is drawn."""
+    show = _Show(spec)
+    async with contextlib.AsyncExitStack() as stack:
+        if console is not None:
+            await stack.enter_async_context(drawn(show.scene, console))
+        told = replace(spec, on_stage=show.enter, download_progress=show.fetched)
+        pipeline = await stack.enter_async_context(running(told))
         if policy is not None:
             await publish_policy(pipeline.kafka, pipeline.keyring, policy)
-        Console(stderr=True).print(
-            f"Kafka at {pipeline.kafka.bootstrap_servers}; logs in {spec.data_dir}/logs; "
-            f"{'acting by policy ' + policy.name if policy else 'observing only'}. Ctrl-C stops it.",
-            highlight=False,
-        )
-        watching = asyncio.create_task(_watch(pipeline, spec, view=view))
-        failing = asyncio.create_task(pipeline.supervisor.failed())
-        try:
-            await asyncio.wait({watching, failing}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (watching, failing):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        show.enter(f"acting by policy {policy.name}" if policy else "observing only")
+        server = pipeline.kafka.bootstrap_servers
+        show.hint = f"{program()} topics cat fleet.drift --follow --kafka {server}   Ctrl-C stops"
+        if console is None:
+            where = f"{show.hint}\nLogs: {spec.data_dir}/logs"
+            Console(stderr=True).print(where, markup=False, highlight=False, soft_wrap=True)
+        async with beside(_absorb(show.seen, pipeline), pipeline.supervisor.failed()):
+            await asyncio.Event().wait()
 
 
-async def _watch(pipeline: Pipeline, spec: PipelineSpec, *, view: bool) -> None:
-    seen = Observed()
-    console = Console()
-    title = f"Abdrift: {spec.fleet.clusters[0].name}"
-
-    async def draw() -> None:
-        with Live(console=console, auto_refresh=False) as live:
-            while True:
-                live.update(
-                    render(seen, title=title, figures={}, latencies={}, lines=console.height - 16), refresh=True
-                )
-                await asyncio.sleep(0.5)
-
-    drawing = asyncio.create_task(draw()) if view else None
-    try:
-        async for event in follow(pipeline.kafka):
-            seen.absorb(event)
-    finally:
-        if drawing:
-            drawing.cancel()
+async def _absorb(seen: Observed, pipeline: Pipeline) -> None:
+    async for event in follow(pipeline.kafka):
+        seen.absorb(event)

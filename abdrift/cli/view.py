@@ -1,79 +1,384 @@
-"""The live terminal view: the fleet's health, what is found and done, as it happens."""
+"""The live terminal view: the fleet's health by site, what is off course, and what is done about it. Pure.
+
+It fits any terminal: every panel gets a share of the height, and columns are left out where the width is small.
+"""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
-from rich.console import Group, RenderableType
+import orjson
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from abdrift.observed import Observed, percentiles
+from abdrift.clock import parse_rfc3339_ms
+from abdrift.observed import Observed, named, percentiles
 
-_COLOURS = {"healthy": "green", "degraded": "yellow", "failing": "red", "unknown": "bright_black"}
-_MARKS = {
-    "found": ("!", "yellow"),
-    "closed": ("✓", "green"),
-    "commanded": ("→", "cyan"),
-    "outcome": ("=", "bold"),
-    "refused": ("-", "red"),
-    "waiting": ("?", "magenta"),
-}
+# Of middling lightness, so that each can be read on black and on white.
+GREEN, AMBER, RED = "#1a9a1a", "#b07c00", "#e03030"
+BLUE, CYAN, MAGENTA, GREY = "#2f7fd0", "#0a87a8", "#af5faf", "#808080"
+
+_STATUS: Final = {"healthy": ("●", GREEN), "degraded": ("◐", AMBER), "failing": ("▲", RED), "unknown": ("○", GREY)}
+_DRIFTED: Final = ("◆", MAGENTA)
+_KINDS: Final = {"deleted": RED, "failing": RED, "changed": AMBER, "suspended": MAGENTA, "behind": BLUE}
+_RESULTS: Final = {"corrected": GREEN, "accepted": CYAN, "handled-not-corrected": AMBER}
+_ENDED: Final = {"waiting": ("?", MAGENTA), "refused": ("-", AMBER)}
+
+_WIDE: Final = 110
+_LABEL_WIDTH: Final = 18
+_FIGURES_WIDTH: Final = 48
+_BORDERS: Final = 2
+_PATH_PARTS: Final = 3
+_MINUTE_SECONDS: Final = 60
 
 
-def render(
-    seen: Observed, *, title: str, figures: dict[str, str], latencies: dict[str, list[float]], lines: int
-) -> Group:
-    """Return the whole view, `lines` of it for the events."""
-    return Group(
-        Panel(_fleet(seen), title=title, title_align="left", border_style="blue"),
-        _figures(seen, figures, latencies),
-        Panel(_events(seen, lines), title="what happens", title_align="left", border_style="blue"),
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What is being done just now, for how long already, and how long it may take."""
+
+    name: str
+    elapsed_seconds: float = 0.0
+    limit_seconds: float | None = None
+    is_exact: bool = False
+    """Whether it takes just as long as the limit, rather than at most."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What one frame of the view shows."""
+
+    title: str
+    phase: Phase
+    seen: Observed
+    sites: Mapping[str, str]
+    """Cluster name to site, of every cluster there should be."""
+    now_ms: int
+    figures: Mapping[str, str] = field(default_factory=dict)
+    latencies_ms: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    hint: str = ""
+
+
+class _Change(NamedTuple):
+    at_ms: int
+    mark: Text
+    cluster: str
+    what: Text
+    result: Text
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The whole view of a scene, as large as the console it is printed on."""
+
+    scene: Scene
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the panels from above to below; their heights add up to the console's."""
+        width, height = options.max_width, options.height or console.height
+        wide = width >= _WIDE
+        top = _top(self.scene, width, max(1, height // 3 - 4))
+        footer = [Text(f" {self.scene.hint}", style=GREY, no_wrap=True, overflow="ellipsis")] if self.scene.hint else []
+        head = _head(self.scene, width)
+        used = sum(part.height for part in top) + len(head) + len(footer)
+        rest = max(0, height - used)
+        found_height = rest // 2 + rest % 2
+        yield from head
+        yield from (part.shown for part in top)
+        yield _panel(_found(self.scene, found_height - _BORDERS - 1, wide=wide), "off course", found_height)
+        yield _panel(_done(self.scene, rest - found_height - _BORDERS, wide=wide), "done about it", rest - found_height)
+        yield from footer
+
+
+class _Part(NamedTuple):
+    shown: RenderableType
+    height: int
+
+
+def _panel(content: RenderableType, title: str, height: int) -> RenderableType:
+    if height <= _BORDERS:
+        return Text("\n" * (height - 1)) if height else Text("", end="")
+    return Panel(content, title=title, title_align="left", border_style=BLUE, height=height)
+
+
+def _head(scene: Scene, width: int) -> list[Text]:
+    phase = scene.phase
+    title = Text(f" {scene.title}", style="bold", no_wrap=True, overflow="ellipsis")
+    line = Text(" ", no_wrap=True, overflow="ellipsis")
+    line.append(phase.name, style=f"bold {CYAN}")
+    if phase.limit_seconds:
+        length = max(8, min(30, width // 5))
+        full = round(length * min(1.0, phase.elapsed_seconds / phase.limit_seconds))
+        line.append("  ").append("━" * full, style=CYAN).append("━" * (length - full), style=GREY)
+        most = "" if phase.is_exact else "at most "
+        line.append(f"  {phase.elapsed_seconds:.0f} s of {most}{phase.limit_seconds:g} s")
+    if phase.detail:
+        line.append(f"  {phase.detail}", style=GREY)
+    return [title, line]
+
+
+def _top(scene: Scene, width: int, rows: int) -> list[_Part]:
+    """Return the fleet and the figures: side by side where there is room for both."""
+    figures = _figures(scene)
+    if width < _WIDE:
+        fleet = [*_fleet(scene, width - 4, rows), _legend(scene)]
+        lines = _joined(figures, width - 2)
+        return [
+            _Part(_panel(Text("\n").join(fleet), "fleet", len(fleet) + _BORDERS), len(fleet) + _BORDERS),
+            *(_Part(Padding(line, (0, 1)), 1) for line in lines),
+        ]
+    fleet = [*_fleet(scene, width - _FIGURES_WIDTH - 4, rows), Text(), _legend(scene)]
+    height = max(len(fleet), len(figures)) + _BORDERS
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(width=_LABEL_WIDTH, style=GREY, no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for name, value in figures.items():
+        table.add_row(name, value)
+    both = Table.grid(expand=True)
+    both.add_column(ratio=1)
+    both.add_column(width=_FIGURES_WIDTH)
+    both.add_row(_panel(Text("\n").join(fleet), "fleet", height), _panel(table, "so far", height))
+    return [_Part(_OfHeight(both, height), height)]
+
+
+@dataclass(frozen=True, slots=True)
+class _OfHeight:
+    """Keeps a table from taking the whole console's height for each of its cells."""
+
+    shown: RenderableType
+    height: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.shown, options.update(height=self.height))
+
+
+def _joined(figures: Mapping[str, str], width: int) -> list[Text]:
+    """Return the figures as few lines as they fit on."""
+    lines = [Text(no_wrap=True, overflow="ellipsis")]
+    for name, value in figures.items():
+        one = Text(f"{name} ", style=GREY).append(value, style="default")
+        if lines[-1] and lines[-1].cell_len + one.cell_len + 3 > width:
+            lines.append(Text(no_wrap=True, overflow="ellipsis"))
+        lines[-1].append(" · " if lines[-1] else "", style=GREY).append_text(one)
+    return lines
+
+
+def _fleet(scene: Scene, width: int, rows: int) -> list[Text]:
+    """Return one dot for each cluster, by site; where there is no room for dots, numbers."""
+    drifted = {finding["cluster"]["name"] for finding in scene.seen.open_findings}
+    members: dict[str, list[tuple[str, str]]] = {}
+    for cluster in sorted(scene.sites):
+        look = _DRIFTED if cluster in drifted else _STATUS[scene.seen.clusters.get(cluster, "unknown")]
+        members.setdefault(scene.sites[cluster], []).append(look)
+    for gap in (" ", ""):
+        blocks = [_dots(site, looks, gap) for site, looks in sorted(members.items())]
+        lines = _columns(blocks, width)
+        if lines is not None and len(lines) <= rows:
+            return lines
+    blocks = [_counts(site, looks) for site, looks in sorted(members.items())]
+    return (_columns(blocks, width) or blocks)[:rows]
+
+
+def _dots(site: str, looks: Sequence[tuple[str, str]], gap: str) -> Text:
+    block = Text(f"{site} " if site else "", style=GREY)
+    for number, (mark, colour) in enumerate(looks):
+        block.append(f"{gap if number else ''}{mark}", style=colour)
+    return block
+
+
+def _counts(site: str, looks: Sequence[tuple[str, str]]) -> Text:
+    block = Text(f"{site} ", style=GREY)
+    for (mark, colour), count in Counter(looks).most_common():
+        block.append(f"{mark}{count} ", style=colour)
+    return block
+
+
+def _columns(blocks: Sequence[Text], width: int) -> list[Text] | None:
+    """Set blocks side by side in columns of one width; None where one is too wide."""
+    widest = max((block.cell_len for block in blocks), default=0)
+    if widest > width:
+        return None
+    each = max(1, (width + 3) // (widest + 3))
+    lines = []
+    for first in range(0, len(blocks), each):
+        line = Text(no_wrap=True)
+        for block in blocks[first : first + each]:
+            line.append_text(block).append(" " * (widest + 3 - block.cell_len))
+        line.rstrip()
+        lines.append(line)
+    return lines
+
+
+def _legend(scene: Scene) -> Text:
+    counts = Counter(scene.seen.clusters.get(cluster, "unknown") for cluster in scene.sites)
+    drifted = {finding["cluster"]["name"] for finding in scene.seen.open_findings}
+    legend = Text(no_wrap=True, overflow="ellipsis")
+    for status, (mark, colour) in _STATUS.items():
+        legend.append(f"{mark} {counts[status]} {status}  ", style=colour)
+    legend.append(f"{_DRIFTED[0]} {len(drifted)} off course", style=_DRIFTED[1])
+    if scene.seen.breaker_open:
+        legend.append("  breaker open: nothing is commanded", style=f"bold {RED}")
+    return legend
+
+
+def _figures(scene: Scene) -> dict[str, str]:
+    seen = scene.seen
+    kinds = ", ".join(f"{count} {kind}" for kind, count in seen.finding_kinds().items())
+    results = ", ".join(f"{count} {result}" for result, count in seen.outcome_results().items())
+    waiting = f", {len(seen.awaiting)} waiting for a person" if seen.awaiting else ""
+    figures = dict(scene.figures)
+    figures["findings"] = f"{len(seen.findings)} ({len(seen.open_findings)} open)"
+    if kinds:
+        figures["of these"] = kinds
+    figures["commands"] = f"{len(seen.commands)}{waiting}"
+    figures["outcomes"] = results or "none yet"
+    for name, values in scene.latencies_ms.items():
+        found = percentiles(list(values))
+        if found["p50"] is not None and found["p99"] is not None:
+            figures[name] = f"p50 {_took(found['p50'])}, p99 {_took(found['p99'])}"
+    return figures
+
+
+def _took(ms: float) -> str:
+    """Return a duration with the two or three figures that a person reads."""
+    if ms < 1_000:  # noqa: PLR2004  from a second on, seconds read better
+        return f"{ms:.0f} ms"
+    seconds = ms / 1_000
+    if seconds < _MINUTE_SECONDS:
+        return f"{seconds:.1f} s"
+    return f"{seconds / _MINUTE_SECONDS:.0f} min"
+
+
+def _found(scene: Scene, rows: int, *, wide: bool) -> Table:
+    """Return the newest findings: the open ones, then as there is room those that were closed last."""
+    table = Table(box=None, pad_edge=False, expand=True, header_style=GREY)
+    table.add_column("", width=1)
+    table.add_column("for", width=6, justify="right", no_wrap=True)
+    table.add_column("cluster", min_width=9, no_wrap=True)
+    table.add_column("kind", width=9, no_wrap=True)
+    if wide:
+        table.add_column("object", min_width=24, no_wrap=True)
+    table.add_column("what", ratio=1, no_wrap=True, overflow="ellipsis")
+    if wide:
+        table.add_column("by", max_width=20, no_wrap=True, overflow="ellipsis")
+        table.add_column("now", min_width=16, no_wrap=True)
+    ordered = sorted(
+        scene.seen.findings.values(),
+        key=lambda f: (f["state"] == "open", _ms(f["times"], "closed_at") or _ms(f["times"], "opened_at") or 0),
+        reverse=True,
     )
-
-
-def _fleet(seen: Observed) -> RenderableType:
-    drifted = {finding["cluster"]["name"] for finding in seen.open_findings}
-    cells = Text()
-    for name in sorted(seen.clusters):
-        status = seen.clusters[name]
-        cells.append("◆" if name in drifted else "●", style=_COLOURS[status])
-        cells.append(" ")
-    counts = Counter(seen.clusters.values())
-    legend = Text("\n")
-    for status, colour in _COLOURS.items():
-        legend.append(f"● {counts[status]} {status}   ", style=colour)
-    legend.append(f"◆ {len(drifted)} off course")
-    if seen.breaker_open:
-        legend.append("   breaker open: nothing is commanded", style="bold red")
-    return cells + legend
-
-
-def _figures(seen: Observed, figures: dict[str, str], latencies: dict[str, list[float]]) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, expand=True)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in seen.finding_kinds().items()) or "none yet"
-    results = ", ".join(f"{count} {result}" for result, count in seen.outcome_results().items()) or "none yet"
-    rows = list(figures.items())
-    rows += [
-        ("findings", f"{kinds} ({len(seen.open_findings)} open)"),
-        ("commands", f"{len(seen.commands)}, {len(seen.awaiting)} waiting for a person"),
-        ("outcomes", results),
-    ]
-    for name, values in latencies.items():
-        found = percentiles(values)
-        if found["p50"] is not None:
-            rows.append((name, f"p50 {found['p50']:.0f} ms, p99 {found['p99']:.0f} ms ({len(values)})"))
-    for name, value in rows:
-        table.add_row(Text(name, style="bold"), value)
+    answers = _answers(scene.seen)
+    for finding in ordered[: max(0, rows)]:
+        table.add_row(*_finding_cells(finding, answers.get(finding["finding_id"]), scene.now_ms, wide=wide))
     return table
 
 
-def _events(seen: Observed, lines: int) -> Table:
+def _finding_cells(finding: Mapping[str, Any], answer: Text | None, now_ms: int, *, wide: bool) -> list[Text]:
+    is_open, times = finding["state"] == "open", finding["times"]
+    opened = _ms(times, "opened_at") or now_ms
+    lasted = Text(_took(max(0, (now_ms if is_open else _ms(times, "closed_at") or now_ms) - opened)))
+    kind, quiet = Text(finding["kind"], style=_KINDS.get(finding["kind"], GREY)), "" if is_open else GREY
+    mark = Text(*_DRIFTED) if is_open else Text("✓", style=GREEN)
+    what = Text(_what(finding), style=quiet)
+    if not wide:
+        if finding["fields"]:
+            what = Text(f"{finding['object']['name']} ", style=quiet).append_text(what)
+        return [mark, lasted, Text(finding["cluster"]["name"], style=quiet), kind, what]
+    now = answer if is_open else Text(finding.get("closed_because") or "closed", style=GREEN)
+    by = Text(", ".join(finding.get("managers") or ()), style=quiet)
+    cluster, reference = Text(finding["cluster"]["name"], style=quiet), Text(named(finding["object"]), style=quiet)
+    return [mark, lasted, cluster, kind, reference, what, by, now or Text("")]
+
+
+def _what(finding: Mapping[str, Any]) -> str:
+    fields = finding.get("fields") or ()
+    if not fields:
+        # The columns beside it name the object already.
+        return str(finding["message"]).removeprefix(f"{named(finding['object'])} ")
+    first = fields[0]
+    where = "/".join(str(first["path"]).split("/")[1:][-_PATH_PARTS:]).replace("~1", "/").replace("~0", "~")
+    old, new = _value(first.get("old")), _value(first.get("new"))
+    more = len(fields) - 1 + (finding.get("fields_omitted") or 0)
+    also = f" and {more} more" if more else ""
+    if first["op"] == "add":
+        return f"{where}: added {new}{also}"
+    if first["op"] == "remove":
+        return f"{where}: removed, was {old}{also}"
+    return f"{where}: {old if first.get('old_known', True) else '?'} → {new}{also}"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _answers(seen: Observed) -> dict[str, Text]:
+    """Return what is being done about each finding, by its id."""
+    answers = {first: Text("waits for a person", style=MAGENTA) for first in seen.awaiting}
+    for command_id, command in seen.commands.items():
+        outcome = seen.outcomes.get(command_id)
+        result = outcome["result"] if outcome else "commanded"
+        shown = Text(f"{command['verb']}…", style=CYAN)
+        if result not in ("commanded", "accepted"):
+            shown = Text(result, style=_RESULTS.get(result, RED))
+        answers.update(dict.fromkeys(command["finding_ids"], shown))
+    return answers
+
+
+def _done(scene: Scene, rows: int, *, wide: bool) -> Table:
+    """Return the newest commands with what came of each, and what was refused or waits, newest first."""
     table = Table(box=None, show_header=False, pad_edge=False, expand=True)
-    table.add_column(width=8)
+    table.add_column(width=8, no_wrap=True)
     table.add_column(width=1)
-    table.add_column(width=10)
+    table.add_column(min_width=9, no_wrap=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    for line in list(seen.lines)[-lines:]:
-        mark, style = _MARKS[line.what]
-        table.add_row(line.at[11:19], Text(mark, style=style), line.cluster, Text(line.text, style=style))
+    table.add_column(min_width=22 if wide else 18, no_wrap=True, overflow="ellipsis")
+    said = [
+        _Change(
+            parse_rfc3339_ms(line.at) or 0,
+            Text(*_ENDED[line.what]),
+            line.cluster,
+            Text(line.text, style=GREY if line.what == "refused" else ""),
+            Text("not done" if line.what == "refused" else "waits", style=_ENDED[line.what][1]),
+        )
+        for line in scene.seen.lines
+        if line.what in _ENDED
+    ]
+    changes = sorted([*said, *_commands(scene)], key=lambda change: change.at_ms, reverse=True)
+    for change in changes[: max(0, rows)]:
+        table.add_row(Text(_clock(change.at_ms), style=GREY), change.mark, change.cluster, change.what, change.result)
     return table
+
+
+def _commands(scene: Scene) -> list[_Change]:
+    changes = []
+    for command_id, command in scene.seen.commands.items():
+        issued = _ms(command, "issued_at") or 0
+        outcome = scene.seen.outcomes.get(command_id)
+        count = len(command["finding_ids"])
+        what = Text(f"{command['verb']} {named(command['target'])}")
+        what.append(f"  {count} finding{'s' if count != 1 else ''}", style=GREY)
+        changes.append(_Change(issued, Text("→", style=CYAN), command["cluster"]["name"], what, _result(outcome)))
+    return changes
+
+
+def _result(outcome: Mapping[str, Any] | None) -> Text:
+    if outcome is None or outcome["result"] == "accepted":
+        return Text("under way" if outcome else "sent", style=CYAN)
+    result = outcome["result"]
+    began, ended = _ms(outcome, "issued_at"), _ms(outcome, "corrected_at")
+    after = f" in {_took(ended - began)}" if began is not None and ended is not None else ""
+    why = "" if after or not outcome["reasons"] else f": {outcome['reasons'][0]['code']}"
+    return Text(f"{result}{after}{why}", style=_RESULTS.get(result, RED))
+
+
+def _ms(times: Mapping[str, Any], name: str) -> int | None:
+    return parse_rfc3339_ms(times.get(name))
+
+
+def _clock(at_ms: int) -> str:
+    seconds = at_ms // 1_000 % 86_400
+    return f"{seconds // 3_600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
