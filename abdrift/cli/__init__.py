@@ -5,16 +5,33 @@ its options, calls one function, and shows what it returned.
 """
 
 import importlib
+import logging
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from typer.core import TyperGroup
 
 from abdrift import __version__
 
 MODULES = ("demo", "up", "broker", "topics", "agent", "git", "worker", "sink", "drift", "command", "policy", "keys")
-"""In the order in which help lists their commands."""
+"""In the order in which help lists their commands; each is named as its command."""
+
+
+class _Commands(TyperGroup):
+    """Imports a command's module when it is asked for: all of them together take seconds."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  click's signature
+        return list(MODULES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in MODULES and cmd_name not in self.commands:
+            part = typer.Typer(rich_markup_mode="rich")
+            importlib.import_module(f"abdrift.cli.{cmd_name}").register(part)
+            self.commands.update(typer.main.get_group(part).commands)
+        return super().get_command(ctx, cmd_name)
 
 
 def build() -> typer.Typer:
@@ -22,14 +39,13 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="abdrift",
         help="Watches a fleet of Kubernetes clusters drift off the course that Git sets, and brings it back.",
+        cls=_Commands,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for name in MODULES:
-        importlib.import_module(f"abdrift.cli.{name}").register(app)
     return app
 
 
@@ -50,11 +66,20 @@ def _options(
 
 def main() -> None:
     """Run the program; errors that a user can mend are shown in one line with the way out."""
-    from abdrift.kafka import KafkaUnreachableError, SettingsError, TopicMissingError  # noqa: PLC0415  slow to import
-    from abdrift.kubeapi import KubeConfigError  # noqa: PLC0415
-
+    # A Kafka client's retries are no news to a person; what keeps a log sets up a handler, which gets them all the same.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         build()()
-    except (KafkaUnreachableError, SettingsError, TopicMissingError, KubeConfigError) as error:
-        Console(stderr=True).print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
+    except Exception as error:
+        if not _is_mendable(error):
+            raise
+        Console(stderr=True).print(f"[red]Error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _is_mendable(error: Exception) -> bool:
+    # Slow to import, and most runs end without an error.
+    from abdrift.kafka import KafkaUnreachableError, SettingsError, TopicMissingError  # noqa: PLC0415
+    from abdrift.kubeapi import KubeConfigError  # noqa: PLC0415
+
+    return isinstance(error, KafkaUnreachableError | SettingsError | TopicMissingError | KubeConfigError)

@@ -234,9 +234,10 @@ async def _shown(spec: FleetSpec, seconds: float, directory: Path, show: _Show, 
 
 async def _demo(spec: FleetSpec, seconds: float, directory: Path, show: _Show) -> dict[str, Any]:
     async with SimulatedFleet(spec) as fleet:
+        members = _members(fleet, directory)
         people = [c.write_kubeconfig(directory / "kubeconfigs" / f"{c.name}-alice", "alice") for c in fleet.clusters]
         wanted = PipelineSpec(
-            fleet=_members(fleet, directory),
+            fleet=members,
             data_dir=directory,
             heartbeat_seconds=2,
             tick_seconds=0.2,
