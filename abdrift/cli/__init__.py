@@ -66,7 +66,7 @@ def _options(
 
 def main() -> None:
     """Run the program; errors that a user can mend are shown in one line with the way out."""
-    # A Kafka client's retries are no news to a person; what keeps a log sets up a handler, which gets them all the same.
+    # A Kafka client's retries are no news to a person; a program that keeps a log gets them all the same.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         build()()

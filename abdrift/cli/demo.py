@@ -170,13 +170,7 @@ def demo(
         raise typer.Exit(1) from error
     finally:
         if keep:
-            errors.print(
-                f"Kept in {directory}: logs/, and Kafka's data, which `abdrift broker --data "
-                f"{directory}/broker` serves again.",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            _say_kept(errors, directory)
         else:
             shutil.rmtree(directory, ignore_errors=True)
     if as_json:
@@ -199,6 +193,14 @@ class Stage:
         """Draw the view until left; quiet, only the camera sees it."""
         console = Console(file=io.StringIO()) if self.quiet else self.console
         return drawn(show.scene, console, camera=self.camera)
+
+
+def _say_kept(errors: Console, directory: Path) -> None:
+    kept = [f"Logs: {directory}/logs"] if (directory / "logs").is_dir() else []
+    if (directory / "broker").is_dir():
+        kept.append(f"Topics: `{program()} broker --data {directory}/broker` serves them again")
+    for line in kept:
+        errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _announcer(errors: Console) -> Callable[[str], None]:

@@ -24,6 +24,7 @@ from abdrift.cli.view import Phase, Scene
 from abdrift.clock import wall_clock_ms
 from abdrift.facts.governance import Policy
 from abdrift.kafka import KafkaSettings
+from abdrift.kubeapi import Credentials
 from abdrift.observed import Observed
 from abdrift.processes import ChildFailed
 
@@ -65,6 +66,8 @@ def up(
     fleet = clusters(None, name or kubeconfig.stem, kubeconfig, context, label)
     member = fleet.clusters[0].model_copy(update={"acting_kubeconfig": acting_kubeconfig})
     fleet = fleet.model_copy(update={"clusters": (member,)})
+    for credentials in filter(None, (kubeconfig, acting_kubeconfig)):
+        Credentials.load(credentials, context if credentials == kubeconfig else None)
     directory = data or paths.data_dir() / "up"
     spec = PipelineSpec(
         fleet=fleet,

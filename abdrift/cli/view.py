@@ -89,8 +89,10 @@ class View:
         found_height = rest // 2 + rest % 2
         yield from head
         yield from (part.shown for part in top)
-        yield _panel(_found(self.scene, found_height - _BORDERS - 1, wide=wide), "off course", found_height)
-        yield _panel(_done(self.scene, rest - found_height - _BORDERS, wide=wide), "done about it", rest - found_height)
+        found = _found(self.scene, found_height - _BORDERS - 1, wide=wide)
+        done = _done(self.scene, rest - found_height - _BORDERS, wide=wide)
+        yield _panel(found if found.rows else Text("nothing yet", style=GREY), "off course", found_height)
+        yield _panel(done if done.rows else Text("nothing yet", style=GREY), "done about it", rest - found_height)
         yield from footer
 
 
@@ -113,7 +115,7 @@ def _head(scene: Scene, width: int) -> list[Text]:
     if phase.limit_seconds:
         length = max(8, min(30, width // 5))
         full = round(length * min(1.0, phase.elapsed_seconds / phase.limit_seconds))
-        line.append("  ").append("━" * full, style=CYAN).append("━" * (length - full), style=GREY)
+        line.append("  ").append("━" * full, style=CYAN).append("─" * (length - full), style=GREY)
         most = "" if phase.is_exact else "at most "
         line.append(f"  {phase.elapsed_seconds:.0f} s of {most}{phase.limit_seconds:g} s")
     if phase.detail:
@@ -250,7 +252,7 @@ def _took(ms: float) -> str:
     seconds = ms / 1_000
     if seconds < _MINUTE_SECONDS:
         return f"{seconds:.1f} s"
-    return f"{seconds / _MINUTE_SECONDS:.0f} min"
+    return f"{seconds // _MINUTE_SECONDS:.0f}m{seconds % _MINUTE_SECONDS:02.0f}s"
 
 
 def _found(scene: Scene, rows: int, *, wide: bool) -> Table:
@@ -298,7 +300,7 @@ def _what(finding: Mapping[str, Any]) -> str:
     fields = finding.get("fields") or ()
     if not fields:
         # The columns beside it name the object already.
-        return str(finding["message"]).removeprefix(f"{named(finding['object'])} ")
+        return " ".join(str(finding["message"]).removeprefix(f"{named(finding['object'])} ").split())
     first = fields[0]
     where = "/".join(str(first["path"]).split("/")[1:][-_PATH_PARTS:]).replace("~1", "/").replace("~0", "~")
     old, new = _value(first.get("old")), _value(first.get("new"))
@@ -312,7 +314,7 @@ def _what(finding: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return " ".join(value.split()) if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _answers(seen: Observed) -> dict[str, Text]:
@@ -341,8 +343,8 @@ def _done(scene: Scene, rows: int, *, wide: bool) -> Table:
             parse_rfc3339_ms(line.at) or 0,
             Text(*_ENDED[line.what]),
             line.cluster,
-            Text(line.text, style=GREY if line.what == "refused" else ""),
-            Text("not done" if line.what == "refused" else "waits", style=_ENDED[line.what][1]),
+            Text(" ".join(line.text.split()), style=GREY if line.what == "refused" else ""),
+            Text("not done" if line.what == "refused" else "a person is asked", style=_ENDED[line.what][1]),
         )
         for line in scene.seen.lines
         if line.what in _ENDED
