@@ -14,7 +14,8 @@ _INHERITING = {
     "source.toolkit.fluxcd.io/HelmChart",
 }
 """Kinds whose objects take the labels of what they were made from; helm-controller makes a HelmChart of a release."""
-_INTENDED = {"prune-disabled", "controlled"}
+_INTENDED = {"prune-disabled", "controlled", "ssa-if-not-present", "ssa-ignore"}
+"""An object that Flux no longer applies leaves the inventory with its first skipped reconcile, and is kept."""
 _LABEL_GRACE_MS = activity.GRACE_MS
 
 

@@ -227,6 +227,8 @@ ORPHANS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["orphaned left"],
     ),
     "prune: disabled": (orphan(annotations={"kustomize.toolkit.fluxcd.io/prune": "disabled"}), []),
+    "ssa: IfNotPresent": (orphan(annotations={"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}), []),
+    "ssa: Ignore": (orphan(annotations={"kustomize.toolkit.fluxcd.io/ssa": "Ignore"}), []),
     "owned by another object": (orphan(ownerReferences=[{"kind": "Service"}]), []),
     "an EndpointSlice": ({**orphan(), "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"}, []),
     "a HelmChart of a release": (
