@@ -38,7 +38,11 @@ class Fact:
 
     def __str__(self) -> str:
         said = ("kind", "state", "verdict", "result", "verb", "revision", "message", "closed_because", "reasons")
-        shown = {name: self.data[name] for name in said if name in self.data}
+        shown: dict[str, Any] = {name: self.data[name] for name in said if name in self.data}
+        if fields := self.data.get("fields"):
+            shown["fields"] = [
+                {name: f.get(name) for name in ("path", "op", "old", "new", "old_known")} for f in fields
+            ]
         return f"{self.append_ms % 10_000_000} {self.type.split('.')[-2]} {self.subject[:24]} {shown}"
 
     @property

@@ -32,6 +32,8 @@ pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
 OBJECTS = 12
 REAL, SIMULATED = "real", "simulated"
 PAUSE_SECONDS = 0.15
+FORBIDDEN = 403
+"""What an API server says of everyone until it has read its roles."""
 
 
 async def agent_killed(stack: Stack) -> None:
@@ -116,7 +118,9 @@ async def insist(request: Callable[[], Awaitable[Any]], within_seconds: float = 
         try:
             await request()
         except (aiohttp.ClientError, TimeoutError, OSError, ApiError) as error:
-            if time.monotonic() > deadline or (isinstance(error, ApiError) and error.code < 500):
+            if time.monotonic() > deadline or (
+                isinstance(error, ApiError) and error.code < 500 and error.code != FORBIDDEN
+            ):
                 raise
             await asyncio.sleep(0.05)
         else:

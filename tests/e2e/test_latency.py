@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
 
-SHORT = Load(owners=4, objects=10, edits_per_second=4, churning=100, churn_per_second=20)
+SHORT = Load(owners=8, objects=5, edits_per_second=2, churning=100, churn_per_second=20)
 
 
 @pytest.mark.parametrize("load", [SHORT, pytest.param(Load(), marks=pytest.mark.soak)], ids=["short", "whole"])
@@ -25,4 +25,4 @@ async def test_mixed_edits_are_all_found_and_corrected_while_others_churn(stack:
         "missed": 0,
         "not_corrected": 0,
         "false_alarms": 0,
-    }, stack.diagnosis("e2e-")
+    }, figures
