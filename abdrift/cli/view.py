@@ -3,6 +3,9 @@
 It fits any terminal: every panel gets a share of the height, and columns are left out where the width is small.
 """
 
+import os.path
+import re
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,11 +31,27 @@ _KINDS: Final = {"deleted": RED, "failing": RED, "changed": AMBER, "suspended": 
 _RESULTS: Final = {"corrected": GREEN, "accepted": CYAN, "handled-not-corrected": AMBER}
 _ENDED: Final = {"waiting": ("?", MAGENTA), "refused": ("-", AMBER)}
 
+_SHORT_KINDS: Final = {
+    "ConfigMap": "cm",
+    "DaemonSet": "ds",
+    "Deployment": "deploy",
+    "GitRepository": "gitrepo",
+    "HelmRelease": "hr",
+    "Kustomization": "ks",
+    "Namespace": "ns",
+    "Service": "svc",
+    "ServiceAccount": "sa",
+    "StatefulSet": "sts",
+}
+"""As kubectl abbreviates them."""
+_COMMIT: Final = re.compile(r"\b([0-9a-f]{7})[0-9a-f]{33}\b")
+
 _WIDE: Final = 110
 _LABEL_WIDTH: Final = 18
-_FIGURES_WIDTH: Final = 48
+_FIGURES_WIDTH: Final = 52
 _BORDERS: Final = 2
 _PATH_PARTS: Final = 3
+_NARROW_ROWS: Final = 3
 _MINUTE_SECONDS: Final = 60
 
 
@@ -86,7 +105,7 @@ class View:
         head = _head(self.scene, width)
         used = sum(part.height for part in top) + len(head) + len(footer)
         rest = max(0, height - used)
-        found_height = rest // 2 + rest % 2
+        found_height = (3 * rest + 4) // 5
         yield from head
         yield from (part.shown for part in top)
         found = _found(self.scene, found_height - _BORDERS - 1, wide=wide)
@@ -127,19 +146,20 @@ def _top(scene: Scene, width: int, rows: int) -> list[_Part]:
     """Return the fleet and the figures: side by side where there is room for both."""
     figures = _figures(scene)
     if width < _WIDE:
-        fleet = [*_fleet(scene, width - 4, rows), _legend(scene)]
+        fleet = [*_fleet(scene, width - 4, min(rows, _NARROW_ROWS)), _legend(scene)]
         lines = _joined(figures, width - 2)
         return [
             _Part(_panel(Text("\n").join(fleet), "fleet", len(fleet) + _BORDERS), len(fleet) + _BORDERS),
             *(_Part(Padding(line, (0, 1)), 1) for line in lines),
         ]
-    fleet = [*_fleet(scene, width - _FIGURES_WIDTH - 4, rows), Text(), _legend(scene)]
-    height = max(len(fleet), len(figures)) + _BORDERS
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(width=_LABEL_WIDTH, style=GREY, no_wrap=True)
     table.add_column(no_wrap=True, overflow="ellipsis")
     for name, value in figures.items():
-        table.add_row(name, value)
+        for number, line in enumerate(textwrap.wrap(value, _FIGURES_WIDTH - _LABEL_WIDTH - 6)):
+            table.add_row("" if number else name, line)
+    fleet = [*_fleet(scene, width - _FIGURES_WIDTH - 4, max(1, min(rows, table.row_count - 2))), Text(), _legend(scene)]
+    height = max(len(fleet), table.row_count) + _BORDERS
     both = Table.grid(expand=True)
     both.add_column(ratio=1)
     both.add_column(width=_FIGURES_WIDTH)
@@ -178,7 +198,7 @@ def _fleet(scene: Scene, width: int, rows: int) -> list[Text]:
         members.setdefault(scene.sites[cluster], []).append(look)
     for gap in (" ", ""):
         blocks = [_dots(site, looks, gap) for site, looks in sorted(members.items())]
-        lines = _columns(blocks, width)
+        lines = _columns(blocks, width, rows if gap else 0)
         if lines is not None and len(lines) <= rows:
             return lines
     blocks = [_counts(site, looks) for site, looks in sorted(members.items())]
@@ -199,12 +219,14 @@ def _counts(site: str, looks: Sequence[tuple[str, str]]) -> Text:
     return block
 
 
-def _columns(blocks: Sequence[Text], width: int) -> list[Text] | None:
-    """Set blocks side by side in columns of one width; None where one is too wide."""
+def _columns(blocks: Sequence[Text], width: int, rows: int = 0) -> list[Text] | None:
+    """Set blocks side by side in columns of one width, as few as fill the rows; None where one is too wide."""
     widest = max((block.cell_len for block in blocks), default=0)
     if widest > width:
         return None
     each = max(1, (width + 3) // (widest + 3))
+    if rows:
+        each = min(each, max(1, -(-len(blocks) // rows)))
     lines = []
     for first in range(0, len(blocks), each):
         line = Text(no_wrap=True)
@@ -252,7 +274,7 @@ def _took(ms: float) -> str:
     seconds = ms / 1_000
     if seconds < _MINUTE_SECONDS:
         return f"{seconds:.1f} s"
-    return f"{seconds // _MINUTE_SECONDS:.0f}m{seconds % _MINUTE_SECONDS:02.0f}s"
+    return f"{int(seconds) // _MINUTE_SECONDS}m{int(seconds) % _MINUTE_SECONDS:02}s"
 
 
 def _found(scene: Scene, rows: int, *, wide: bool) -> Table:
@@ -263,11 +285,11 @@ def _found(scene: Scene, rows: int, *, wide: bool) -> Table:
     table.add_column("cluster", min_width=9, no_wrap=True)
     table.add_column("kind", width=9, no_wrap=True)
     if wide:
-        table.add_column("object", min_width=24, no_wrap=True)
+        table.add_column("object", min_width=20, max_width=34, no_wrap=True, overflow="ellipsis")
     table.add_column("what", ratio=1, no_wrap=True, overflow="ellipsis")
     if wide:
-        table.add_column("by", max_width=20, no_wrap=True, overflow="ellipsis")
-        table.add_column("now", min_width=16, no_wrap=True)
+        table.add_column("by", width=17, no_wrap=True, overflow="ellipsis")
+        table.add_column("now", min_width=18, no_wrap=True)
     ordered = sorted(
         scene.seen.findings.values(),
         key=lambda f: (f["state"] == "open", _ms(f["times"], "closed_at") or _ms(f["times"], "opened_at") or 0),
@@ -292,7 +314,7 @@ def _finding_cells(finding: Mapping[str, Any], answer: Text | None, now_ms: int,
         return [mark, lasted, Text(finding["cluster"]["name"], style=quiet), kind, what]
     now = answer if is_open else Text(finding.get("closed_because") or "closed", style=GREEN)
     by = Text(", ".join(finding.get("managers") or ()), style=quiet)
-    cluster, reference = Text(finding["cluster"]["name"], style=quiet), Text(named(finding["object"]), style=quiet)
+    cluster, reference = Text(finding["cluster"]["name"], style=quiet), Text(_named(finding["object"]), style=quiet)
     return [mark, lasted, cluster, kind, reference, what, by, now or Text("")]
 
 
@@ -300,7 +322,8 @@ def _what(finding: Mapping[str, Any]) -> str:
     fields = finding.get("fields") or ()
     if not fields:
         # The columns beside it name the object already.
-        return " ".join(str(finding["message"]).removeprefix(f"{named(finding['object'])} ").split())
+        said = str(finding["message"]).removeprefix(f"{named(finding['object'])} ")
+        return _COMMIT.sub(r"\1", " ".join(said.split()))
     first = fields[0]
     where = "/".join(str(first["path"]).split("/")[1:][-_PATH_PARTS:]).replace("~1", "/").replace("~0", "~")
     old, new = _value(first.get("old")), _value(first.get("new"))
@@ -310,11 +333,19 @@ def _what(finding: Mapping[str, Any]) -> str:
         return f"{where}: added {new}{also}"
     if first["op"] == "remove":
         return f"{where}: removed, was {old}{also}"
-    return f"{where}: {old if first.get('old_known', True) else '?'} → {new}{also}"
+    # Two images differ at their ends; what they begin with only takes up room.
+    common = os.path.commonprefix([old, new]).rfind("/") + 1
+    return f"{where}: {old[common:] if first.get('old_known', True) else '?'} → {new[common:]}{also}"
 
 
 def _value(value: Any) -> str:
     return " ".join(value.split()) if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _named(reference: Mapping[str, Any]) -> str:
+    """Return an object as kubectl's users write it: deploy shop/app."""
+    kind = reference["kind"]
+    return named({**reference, "kind": _SHORT_KINDS.get(kind, kind)})
 
 
 def _answers(seen: Observed) -> dict[str, Text]:
@@ -361,7 +392,7 @@ def _commands(scene: Scene) -> list[_Change]:
         issued = _ms(command, "issued_at") or 0
         outcome = scene.seen.outcomes.get(command_id)
         count = len(command["finding_ids"])
-        what = Text(f"{command['verb']} {named(command['target'])}")
+        what = Text(f"{command['verb']} {_named(command['target'])}")
         what.append(f"  {count} finding{'s' if count != 1 else ''}", style=GREY)
         changes.append(_Change(issued, Text("→", style=CYAN), command["cluster"]["name"], what, _result(outcome)))
     return changes
