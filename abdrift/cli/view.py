@@ -334,7 +334,7 @@ def _what(finding: Mapping[str, Any]) -> str:
     if first["op"] == "remove":
         return f"{where}: removed, was {old}{also}"
     # Two images differ at their ends; what they begin with only takes up room.
-    common = os.path.commonprefix([old, new]).rfind("/") + 1
+    common = os.path.commonprefix([old, new]).rfind("/") + 1  # noqa: RUF071  text, not paths
     return f"{where}: {old[common:] if first.get('old_known', True) else '?'} → {new[common:]}{also}"
 
 
