@@ -1,0 +1,100 @@
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from abdrift.cli.view import Phase, Scene, View
+from abdrift.observed import Line, Observed
+
+NOW_MS = 1_767_225_630_000  # 2026-01-01T00:00:30Z
+SITES = {f"edge-{number:02d}": f"site{number % 4}" for number in range(12)}
+
+
+def finding(**given: Any) -> dict[str, Any]:
+    change = {"path": "/spec/template/spec/containers/0/image", "op": "replace", "old": "r/app:1", "new": "r/app:2"}
+    base = {
+        "finding_id": "f1",
+        "kind": "changed",
+        "state": "open",
+        "cluster": {"name": "edge-01"},
+        "object": {"kind": "Deployment", "namespace": "shop", "name": "app"},
+        "message": "1 field differs",
+        "fields": [change],
+        "managers": ["kubectl-edit"],
+        "times": {"opened_at": "2026-01-01T00:00:28Z"},
+    }
+    return base | given
+
+
+def scene(*findings: dict[str, Any], **given: Any) -> Scene:
+    seen = Observed()
+    seen.findings = {each["finding_id"]: each for each in findings}
+    return Scene("Abdrift", Phase("making faults", 42, 90, is_exact=True), seen, SITES, NOW_MS, hint="hint", **given)
+
+
+def shown(what: Scene, width: int = 140, height: int = 45) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height)
+    with console.capture() as captured:
+        console.print(View(what))
+    return captured.get().splitlines()
+
+
+@pytest.mark.parametrize(("width", "height"), [(140, 45), (110, 30), (80, 24), (200, 60)])
+def test_the_view_fills_the_terminal_and_no_more(width: int, height: int) -> None:
+    lines = shown(
+        scene(*[finding(finding_id=f"f{n}", message="two\nlines", fields=[]) for n in range(99)]), width, height
+    )
+    assert len(lines) == height
+    assert max(len(line) for line in lines) <= width
+
+
+CHANGES = {
+    "replaced": ({}, "containers/0/image: app:1 → app:2"),
+    "unknown before": ({"old_known": False}, "containers/0/image: ? → app:2"),
+    "added": ({"op": "add", "path": "/metadata/labels/a.b~1c", "new": "x"}, "metadata/labels/a.b/c: added x"),
+    "removed": ({"op": "remove", "path": "/spec/replicas", "old": 2}, "spec/replicas: removed, was 2"),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), CHANGES.values(), ids=CHANGES)
+def test_a_finding_says_what_where_who_and_for_how_long(change: dict[str, Any], expected: str) -> None:
+    one = finding()
+    one["fields"] = [one["fields"][0] | change]
+    row = next(line for line in shown(scene(one)) if "edge-01" in line)
+    for part in ("◆", "2.0 s", "changed", "deploy shop/app", expected, "kubectl-edit"):
+        assert part in row
+
+
+def test_the_newest_open_findings_stand_above_closed_ones() -> None:
+    closed = {"opened_at": "2026-01-01T00:00:01Z", "closed_at": "2026-01-01T00:00:29Z"}
+    what = scene(
+        finding(finding_id="a", state="closed", closed_because="corrected", times=closed, cluster={"name": "edge-03"}),
+        finding(finding_id="b", times={"opened_at": "2026-01-01T00:00:10Z"}, cluster={"name": "edge-04"}),
+        finding(finding_id="c", cluster={"name": "edge-05"}),
+    )
+    rows = [line for line in shown(what) if "deploy shop/app" in line]
+    assert [next(name for name in SITES if name in row) for row in rows] == ["edge-05", "edge-04", "edge-03"]
+    assert "✓" in rows[2]
+    assert "corrected" in rows[2]
+
+
+def test_a_command_shows_its_outcome_and_how_long_it_took() -> None:
+    what = scene(finding())
+    target = {"kind": "Kustomization", "namespace": "flux-system", "name": "apps"}
+    issued = "2026-01-01T00:00:10Z"
+    command = {"verb": "reconcile", "finding_ids": ["f1"], "cluster": {"name": "edge-07"}, "target": target}
+    what.seen.commands["c1"] = command | {"issued_at": issued}
+    outcome = {"result": "corrected", "issued_at": issued, "corrected_at": "2026-01-01T00:00:11.2Z", "reasons": []}
+    what.seen.outcomes["c1"] = outcome
+    what.seen.lines.append(Line("2026-01-01T00:00:12Z", "refused", "edge-08", "held by alice"))
+    rows = shown(what)
+    assert any("reconcile ks flux-system/apps" in row and "corrected in 1.2 s" in row for row in rows)
+    assert any("edge-08" in row and "held by alice" in row and "not done" in row for row in rows)
+
+
+def test_sites_are_counted_where_there_is_no_room_for_dots() -> None:
+    many = {f"edge-{number:04d}": f"site{number % 4}" for number in range(1000)}
+    large = Scene("Abdrift", Phase("x"), Observed(), many, NOW_MS)
+    assert any("site3 ○250" in line for line in shown(large, 80, 24))
+    assert any("site0 ○ ○ ○" in line for line in shown(scene(), 80, 24))
