@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from abdrift.cli import fleet
 from abdrift.cli.kafka import with_kafka
@@ -325,18 +325,17 @@ def _print(rows: list[Row]) -> None:
     if not rows:
         typer.echo("Nothing to show; --state all and a longer --since show more.")
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("decision", "cluster", "owner", "findings", "result", "verb", "why", "outcome"):
-        table.add_column(heading, overflow="fold")
+    console = Console(highlight=False, soft_wrap=True)
     for row in rows:
+        # Two lines each, for an id must stay whole to be copied.
         d = row.decision
-        owner = f"{d.owner.kind} {d.owner.namespace or ''}/{d.owner.name}" if d.owner else "-"
-        why = "; ".join(f"{r.code}: {r.message}" for r in d.reasons)
-        cluster = d.cluster.name if d.cluster else "-"
-        table.add_row(
-            d.decision_id, cluster, owner, str(len(d.finding_ids)), d.result, d.verb or "-", why, row.outcome or "-"
-        )
-    Console().print(table)
+        owner = f"{d.owner.kind} {d.owner.namespace or ''}/{d.owner.name}" if d.owner else "the fleet"
+        count = f"{len(d.finding_ids)} finding{'s' if len(d.finding_ids) != 1 else ''}"
+        said = [d.cluster.name if d.cluster else None, owner, d.result, d.verb, row.outcome, count]
+        line = Text(d.decision_id, style="bold").append("  " + "  ".join(part for part in said if part), style="none")
+        console.print(line)
+        for reason in d.reasons:
+            console.print(Text(f"    {reason.code}: {reason.message}"))
 
 
 def _fail(message: str) -> NoReturn:

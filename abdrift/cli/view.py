@@ -46,6 +46,7 @@ _SHORT_KINDS: Final = {
 """As kubectl abbreviates them."""
 _COMMIT: Final = re.compile(r"\b([0-9a-f]{7})[0-9a-f]{33}\b")
 
+_LINES: Final = Text("\n", no_wrap=True, overflow="ellipsis")
 _WIDE: Final = 110
 _LABEL_WIDTH: Final = 18
 _FIGURES_WIDTH: Final = 52
@@ -149,7 +150,7 @@ def _top(scene: Scene, width: int, rows: int) -> list[_Part]:
         fleet = [*_fleet(scene, width - 4, min(rows, _NARROW_ROWS)), _legend(scene)]
         lines = _joined(figures, width - 2)
         return [
-            _Part(_panel(Text("\n").join(fleet), "fleet", len(fleet) + _BORDERS), len(fleet) + _BORDERS),
+            _Part(_panel(_LINES.join(fleet), "fleet", len(fleet) + _BORDERS), len(fleet) + _BORDERS),
             *(_Part(Padding(line, (0, 1)), 1) for line in lines),
         ]
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -163,7 +164,7 @@ def _top(scene: Scene, width: int, rows: int) -> list[_Part]:
     both = Table.grid(expand=True)
     both.add_column(ratio=1)
     both.add_column(width=_FIGURES_WIDTH)
-    both.add_row(_panel(Text("\n").join(fleet), "fleet", height), _panel(table, "so far", height))
+    both.add_row(_panel(_LINES.join(fleet), "fleet", height), _panel(table, "so far", height))
     return [_Part(_OfHeight(both, height), height)]
 
 
