@@ -16,7 +16,7 @@ import pytest
 from abdrift.facts.governance import Budget, Budgets
 from abdrift.kafka import environment_name
 from abdrift.processes import Program, Supervisor
-from abdrift.topics import COMMAND, OUTCOME
+from abdrift.topics import COMMAND, DECISION, OUTCOME
 from tests.e2e import edits
 from tests.e2e.apps import App, deploy
 from tests.e2e.policies import ACTING, OPEN
@@ -124,8 +124,9 @@ async def broken(stack: Stack, app: App) -> Fact:
 
 
 def _budget_spent(fact: Fact) -> bool:
-    reasons = fact.data.get("reasons", ())
-    return any(r["code"] == "budget-fleet" and "within the hour" in r["message"] for r in reasons)
+    if fact.type != DECISION.name:
+        return False
+    return any(r["code"] == "budget-fleet" and "within the hour" in r["message"] for r in fact.data["reasons"])
 
 
 def peak_in_flight(stack: Stack) -> int:
