@@ -229,7 +229,7 @@ async def _shown(spec: FleetSpec, seconds: float, directory: Path, show: _Show, 
     async with stage.drawn(show):
         figures = await _demo(spec, seconds, directory, show)
     if not stage.quiet and is_drawable(stage.console):
-        show.hint = ""
+        show.enter("finished")
         stage.console.print(View(show.scene()))
     return figures
 

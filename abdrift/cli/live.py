@@ -14,10 +14,13 @@ from rich.live import Live
 from rich.terminal_theme import TerminalTheme
 
 from abdrift.cli.view import Scene, View
+from abdrift.observed import Observed
 
 _FRAME_SECONDS: Final = 0.25
 _PICTURE_SIZE: Final = (132, 40)
 """Columns and lines, whatever the terminal's are."""
+_PICTURE_FINDINGS, _PICTURE_COMMANDS = 12, 5
+"""How many of each fit into it."""
 _THEME: Final = TerminalTheme(
     (22, 26, 33),
     (208, 212, 220),
@@ -76,7 +79,7 @@ def fetching(present_bytes: int, total_bytes: int) -> str:
 
 @dataclass(slots=True)
 class Camera:
-    """Keeps a picture of the frame in which the most findings were open."""
+    """Keeps a picture of the frame that shows the most kinds of things."""
 
     path: Path
     title: str
@@ -84,10 +87,10 @@ class Camera:
 
     def see(self, scene: Scene) -> None:
         """Take a picture where there is more to see than on the last."""
-        count = len(scene.seen.open_findings)
-        if count <= self._most:
+        worth = _worth(scene.seen)
+        if worth <= self._most:
             return
-        self._most = count
+        self._most = worth
         width, height = _PICTURE_SIZE
         console = Console(
             record=True, file=io.StringIO(), width=width, height=height, force_terminal=True, color_system="truecolor"
@@ -95,6 +98,15 @@ class Camera:
         console.print(View(scene))
         picture = console.export_svg(title=self.title, theme=_THEME, code_format=_SVG, unique_id="abdrift")
         self.path.write_text("\n".join(line.rstrip() for line in picture.splitlines()) + "\n")
+
+
+def _worth(seen: Observed) -> int:
+    """Return how much a picture shows: kinds of open findings, closed ones below them, commands that did their work."""
+    is_open = seen.open_findings
+    room_for_closed = min(_PICTURE_FINDINGS - len(is_open), len(seen.findings) - len(is_open), 4)
+    newest = list(seen.commands)[-_PICTURE_COMMANDS:]
+    corrected = sum(1 for each in newest if each in seen.outcomes and seen.outcomes[each]["result"] == "corrected")
+    return 2 * len({finding["kind"] for finding in is_open}) + max(0, room_for_closed) + min(3, corrected)
 
 
 @contextlib.asynccontextmanager

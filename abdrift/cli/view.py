@@ -355,7 +355,7 @@ def _answers(seen: Observed) -> dict[str, Text]:
     for command_id, command in seen.commands.items():
         outcome = seen.outcomes.get(command_id)
         result = outcome["result"] if outcome else "commanded"
-        shown = Text(f"{command['verb']}…", style=CYAN)
+        shown = Text("under way", style=CYAN)
         if result not in ("commanded", "accepted"):
             shown = Text(result, style=_RESULTS.get(result, RED))
         answers.update(dict.fromkeys(command["finding_ids"], shown))
