@@ -6,6 +6,9 @@ from abdrift.facts.drift import Corrects
 from streams.drift import documents, references
 from streams.drift.cells import ObjectCell, OwnerCell
 
+_HELM_LEAVES = ("only a forced upgrade corrects", "it is reported, and even a forced upgrade leaves it")
+"""Helm-controller 1.4, which sees drift under `warn`, takes that for its answer to whatever was asked."""
+
 
 def of_object(
     owner: OwnerCell, cell: ObjectCell, staying: Sequence[str] = (), fields: int = 0, *, settled: bool = True
@@ -33,5 +36,5 @@ def _refusal(owner: OwnerCell, cell: ObjectCell) -> str:
     if documents.DISABLED_BY_HAND in cell.traits:
         return f"the live object says {documents.KUSTOMIZE_RECONCILE}: disabled"
     if owner.ref.group == references.HELM_GROUP and owner.view.detection != "enabled":
-        return f"spec.driftDetection.mode is {owner.view.detection}: only a forced upgrade corrects"
+        return f"spec.driftDetection.mode is {owner.view.detection}: {_HELM_LEAVES[owner.view.detection == 'warn']}"
     return ""

@@ -104,8 +104,7 @@ def _for_objects(owner: OwnerCell, finding: FindingCell) -> tuple[Verb | None, R
         return Verb.RECONCILE, None
     if finding.corrects is Corrects.UNKNOWN:
         return None, Reason("correction-unknown", "whether a reconcile would correct it is not known")
-    spelled = finding.corrects_reason.lower().replace("-", "").replace(" ", "")
-    if owner.ref is not None and owner.ref.kind == "HelmRelease" and "driftdetection" in spelled:
+    if owner.ref is not None and owner.ref.kind == "HelmRelease" and "only a forced upgrade" in finding.corrects_reason:
         return Verb.FORCE, None
     why = finding.corrects_reason or "another manager's field, or opted out"
     return None, Reason("reconcile-would-not-correct", f"a reconcile would leave it as it is: {why}")

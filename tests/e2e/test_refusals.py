@@ -109,15 +109,14 @@ async def test_an_orphan_after_prune_was_taken_away(stack: Stack) -> None:
     await stack.decision(app, finding, "observed", code="orphaned")
 
 
-@pytest.mark.parametrize(("detection", "says"), [(None, "disabled"), ("warn", "warn")], ids=["absent", "warn"])
-async def test_a_releases_object_is_corrected_only_by_force(stack: Stack, detection: str | None, says: str) -> None:
-    app = await stack.proven(await release(stack.site, detection))
+async def test_a_releases_object_is_corrected_only_by_force_where_nobody_detects_drift(stack: Stack) -> None:
+    app = await stack.proven(await release(stack.site, None))
     config = app.ref("ConfigMap", "demo-config")
     await app.site.alice.patch(config, RED, field_manager="kubectl-edit")
     finding = await stack.finding(app, "changed", config)
     assert [(f["path"], f["old"], f["new"]) for f in finding.data["fields"]] == [("/data/color", "blue", "red")]
     assert finding.data["reconcile_corrects"] == "no"
-    assert f"driftDetection.mode is {says}" in finding.data["reconcile_corrects_reason"]
+    assert "driftDetection.mode is disabled" in finding.data["reconcile_corrects_reason"]
     waiting = await stack.decision(app, finding, "awaiting-approval")
     assert (waiting.data["verb"], codes(waiting)) == ("force", {"verb-needs-approval"})
     await app.reconcile()
@@ -126,6 +125,16 @@ async def test_a_releases_object_is_corrected_only_by_force(stack: Stack, detect
     outcome = await stack.corrected(app, finding)
     assert outcome.data["verb"] == "force"
     assert (await app.site.admin.get(config))["data"]["color"] == "blue"
+
+
+async def test_a_releases_object_is_left_where_drift_is_only_warned_of(stack: Stack) -> None:
+    app = await stack.proven(await release(stack.site, "warn"))
+    config = app.ref("ConfigMap", "demo-config")
+    await app.site.alice.patch(config, RED, field_manager="kubectl-edit")
+    finding = await stack.finding(app, "changed", config)
+    await refused(stack, app, finding, "reconcile-would-not-correct", "driftDetection.mode is warn")
+    await app.reconcile()
+    assert (await app.site.admin.get(config))["data"]["color"] == "red"
 
 
 async def test_a_releases_object_is_corrected_where_flux_detects_drift(stack: Stack) -> None:

@@ -207,8 +207,15 @@ def test_a_command_is_signed_over_what_is_published() -> None:
 
 HELM_REASONS: dict[str, tuple[dict[str, Any], str]] = {
     "no-detection": (
-        {"reconcile_corrects": "no", "reconcile_corrects_reason": "spec.driftDetection is not set"},
+        {"reconcile_corrects": "no", "reconcile_corrects_reason": "mode is disabled: only a forced upgrade corrects"},
         AWAITING_VERB,
+    ),
+    "only-warned-of": (
+        {
+            "reconcile_corrects": "no",
+            "reconcile_corrects_reason": "mode is warn: it is reported, and even a forced upgrade leaves it",
+        },
+        "refused: reconcile-would-not-correct",
     ),
     "opted-out": (
         {"reconcile_corrects": "no", "reconcile_corrects_reason": "ignored by spec.ignore"},
