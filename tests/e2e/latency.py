@@ -226,7 +226,7 @@ async def _main(load: Load, folder: Path) -> dict[str, Any]:
     try:
         async with AsyncExitStack() as parts:
             site = await parts.enter_async_context(real_site(cluster, LABELS))
-            stack = await parts.enter_async_context(running_stack([site], folder / "stack"))
+            stack = await parts.enter_async_context(running_stack([site], folder / "stack", git_interval_seconds=30.0))
             return await run(stack, load)
     finally:
         await asyncio.to_thread(cluster.stop)

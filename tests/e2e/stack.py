@@ -224,7 +224,8 @@ async def running_stack(
         "heartbeat_seconds": 1.0,
         "tick_seconds": 0.25,
         "session_timeout_seconds": 6.0,
-        "git_interval_seconds": 1.0,
+        # Each asking starts two processes here, git and its server's, for each repository that a test has made.
+        "git_interval_seconds": 8.0,
         "hourly_cap": 10_000,
         "secrets": sites[0].real is not None,
         **settings,
