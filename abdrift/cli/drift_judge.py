@@ -11,7 +11,6 @@ import typer
 import yaml
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from abdrift.masking import Masker
 from streams.drift.compare import CompareOptions, Comparison, UnjudgeableError, compare, managed_fields
@@ -185,19 +184,18 @@ def _show(comparison: Comparison, live: Mapping[str, Any], console: Console) -> 
     count = len(comparison.changes)
     console.print(f"[bold]{subject}[/]: [red]drifted[/], {count} {'field differs' if count == 1 else 'fields differ'}")
     entries = managed_fields.entries_of(live)
-    table = Table("field", "", "desired", "live", "manager, since", show_lines=False)
     for change in comparison.changes:
         owner = next(iter(managed_fields.owners(entries, live, change.path)), None)
-        who = "" if owner is None else f"{owner.manager}, {owner.time or 'unknown'}"
+        who = "written by nobody on record" if owner is None else f"by {owner.manager}, {_when(owner.time)}"
         colour = _COLOURS[change.op]
-        table.add_row(
-            escape(change.path),
-            f"[{colour}]{_VERBS[change.op]}[/]",
-            escape(_brief(change.old)),
-            f"[{colour}]{escape(_brief(change.new))}[/]",
-            escape(who),
-        )
-    console.print(table)
+        # Lines, not a table: a narrow terminal would cut the pointer, which is what an ignore rule needs.
+        console.print(f"  [bold]{escape(change.path)}[/]  [{colour}]{_VERBS[change.op]}[/]", soft_wrap=True)
+        console.print(f"    desired  {escape(_brief(change.old))}", soft_wrap=True)
+        console.print(f"    live     [{colour}]{escape(_brief(change.new))}[/]  {escape(who)}", soft_wrap=True)
+
+
+def _when(time: str | None) -> str:
+    return f"since {time}" if time else "since when is not on record"
 
 
 def _brief(value: Any) -> str:
