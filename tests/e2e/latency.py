@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 CONTAINER = "/spec/template/spec/containers/0"
 LABELS = {"site": "lab", "environment": "test"}
 SETTLE_SECONDS = 30.0
+IDLE_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -105,22 +106,36 @@ async def run(stack: Stack, load: Load) -> dict[str, Any]:
     await asyncio.gather(*(stack.proven(app) for app in apps))
     trial, since = Trial(), stack.log.mark
     async with churning(stack.site, load, trial):
-        await _edit_everything(apps, load, trial)
+        await _edit_everything(stack, apps, load, trial)
         await _settle(stack, trial, since)
     return judged(stack, load, trial, since)
 
 
-async def _edit_everything(apps: list[App], load: Load, trial: Trial) -> None:
+async def _edit_everything(stack: Stack, apps: list[App], load: Load, trial: Trial) -> None:
     # Owners take turns: what is deleted or removed while its owner is at work can't be told from the owner's own doing.
+    since = stack.log.mark
     targets = [(app, path) for path in files(load) for app in apps]
     ways = {"Deployment": itertools.cycle(OF_DEPLOYMENTS), "ConfigMap": itertools.cycle(OF_CONFIG_MAPS)}
     begun = time.monotonic()
     for number, (app, path) in enumerate(targets):
         await asyncio.sleep(max(0.0, begun + number / load.edits_per_second - time.monotonic()))
+        await _until_idle(stack, app, trial, since)
         name = Path(path).stem
         ref = app.ref("Deployment" if name.startswith("web") else "ConfigMap", name)
         await next(ways[ref.kind])(app.site, ref)
         trial.edited_ms[ref.kind, app.namespace, name] = wall_clock_ms()
+
+
+async def _until_idle(stack: Stack, app: App, trial: Trial, since: int) -> None:
+    """Wait, for a while at most, until what was edited of this owner before is corrected and its reconcile over."""
+    mine = {key for key in trial.edited_ms if key[1] == app.namespace}
+    deadline = time.monotonic() + IDLE_SECONDS
+    while not mine <= told(stack, since)[1].keys() and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    owner = await app.site.admin.get(app.owner)
+    while any(c["type"] == "Reconciling" for c in owner["status"]["conditions"]) and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+        owner = await app.site.admin.get(app.owner)
 
 
 async def _settle(stack: Stack, trial: Trial, since: int) -> None:
