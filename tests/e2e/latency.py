@@ -28,6 +28,7 @@ from tests.e2e.sites import real_site
 from tests.e2e.stack import running_stack
 from tests.parts.cluster import Cluster
 from tests.parts.discovery import Object, Ref
+from tests.parts.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -129,13 +130,15 @@ async def _edit_everything(stack: Stack, apps: list[App], load: Load, trial: Tri
 async def _until_idle(stack: Stack, app: App, trial: Trial, since: int) -> None:
     """Wait, for a while at most, until what was edited of this owner before is corrected and its reconcile over."""
     mine = {key for key in trial.edited_ms if key[1] == app.namespace}
-    deadline = time.monotonic() + IDLE_SECONDS
-    while not mine <= told(stack, since)[1].keys() and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
-    owner = await app.site.admin.get(app.owner)
-    while any(c["type"] == "Reconciling" for c in owner["status"]["conditions"]) and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
+
+    async def idle() -> bool:
+        if not mine <= told(stack, since)[1].keys():
+            return False
         owner = await app.site.admin.get(app.owner)
+        return not any(c["type"] == "Reconciling" for c in owner["status"]["conditions"])
+
+    with suppress(AssertionError):  # what is missed is told at the end
+        await until(idle, "an idle owner", IDLE_SECONDS)
 
 
 async def _settle(stack: Stack, trial: Trial, since: int) -> None:
