@@ -37,7 +37,8 @@ class PipelineSpec:
     """None runs an embedded broker."""
     partitions: int = 8
     heartbeat_seconds: float = 5.0
-    tick_seconds: float = 1.0
+    tick_seconds: float = 0.25
+    """What Flux itself may have done is judged by the clock, so this adds to how soon a deletion is found."""
     session_timeout_seconds: float = 15.0
     secrets: bool = False
     act: bool = True

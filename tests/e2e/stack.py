@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 LOG_TAIL_BYTES = 2_000
 STARTED_WITHIN_SECONDS = 90.0
+AGAIN_SECONDS = 8.0
 
 
 @dataclass
@@ -66,15 +67,25 @@ class Stack:
         return await self.proven(app)
 
     async def proven(self, app: App) -> App:
-        """Have the owner seen through one reconcile, and return once its verdict is `in-sync`."""
+        """Have the owner seen through a reconcile, and return once its verdict is `in-sync`."""
         await self.verdict(app)
+        await app.reconcile()
+        with suppress(AssertionError):
+            await self.verdict(app, "in-sync", within_seconds=AGAIN_SECONDS)
+            return app
+        # A kind that nobody had inventoried before is listed only now: that reconcile proved nothing of it.
         await app.reconcile()
         await self.verdict(app, "in-sync")
         return app
 
-    async def verdict(self, app: App, wanted: str | None = None) -> Fact:
+    async def verdict(self, app: App, wanted: str | None = None, *, within_seconds: float = WITHIN_SECONDS) -> Fact:
         """Return the owner's newest verdict once there is one, and once it is as wanted."""
-        return await self.until(lambda fact: self._is_verdict(fact, app, wanted), f"verdict {wanted} on {app}", app)
+        return await self.until(
+            lambda fact: self._is_verdict(fact, app, wanted),
+            f"verdict {wanted} on {app}",
+            app,
+            within_seconds=within_seconds,
+        )
 
     def _is_verdict(self, fact: Fact, app: App, wanted: str | None) -> bool:
         if fact.type != VERDICT.name or not _names(fact.data["owner"], app.owner):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from streams.drift.activity import GRACE_MS
 from tests.streams.drift.scenario import (
     DEPLOYMENT,
     KUSTOMIZATION,
@@ -120,7 +121,7 @@ def test_a_rollout_from_git_is_no_drift_and_becomes_the_baseline() -> None:
     scenario.reconciled(new, applied=REV2, total=3)
     assert scenario.findings() == []
     assert scenario.verdict().verdict == "in-sync"
-    scenario.after(5_000).see(web(applied_ms=scenario.now_ms, image="web:1.0.0")).tick(150)
+    scenario.after(5_000).see(web(applied_ms=scenario.now_ms, image="web:1.0.0")).tick(GRACE_MS)
     assert [(f.old, f.new) for f in scenario.open()[0].fields] == [("web:2.0.0", "web:1.0.0")]
 
 
@@ -142,7 +143,7 @@ def test_health_checks_begin_when_all_is_applied() -> None:
     scenario.after(100).see(web(applied_ms=scenario.now_ms, image="web:2.0.0"))
     scenario.after(100).see(applying(total=2, healthy="Unknown", applied=REV2)).after(60_000).tick()
     assert scenario.findings() == []
-    scenario.see(scaled()).tick(150)
+    scenario.see(scaled()).tick(GRACE_MS)
     assert scenario.kinds() == ["changed web"]
 
 

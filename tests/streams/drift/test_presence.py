@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from abdrift.facts.governance import DriftAllowance, IgnoreRule, Policy
+from streams.drift.activity import GRACE_MS
 from tests.streams.drift.scenario import (
     CONFIG_ENTRY,
     CONFIG_MAP,
@@ -35,7 +36,7 @@ def by_flux() -> dict[str, Any]:
 
 
 def test_a_deleted_object_is_found_and_its_recreation_by_flux_closes_that() -> None:
-    scenario = Scenario().proven().after(5_000).delete(config()).tick(150)
+    scenario = Scenario().proven().after(5_000).delete(config()).tick(GRACE_MS)
     (found,) = scenario.open()
     assert (found.kind, found.object.name, found.reconcile_corrects) == ("deleted", "app-config", "yes")
     assert scenario.verdict().verdict == "drifted"
@@ -47,7 +48,7 @@ def test_a_deleted_object_is_found_and_its_recreation_by_flux_closes_that() -> N
 def test_a_change_gives_way_to_a_deletion() -> None:
     changed = config(color="red")
     changed["metadata"]["managedFields"] = [entry("kubectl-edit", "Update", T0_MS + 5_000, "data.color")]
-    scenario = Scenario().proven().after(5_000).see(changed).delete(changed).tick(150)
+    scenario = Scenario().proven().after(5_000).see(changed).delete(changed).tick(GRACE_MS)
     assert (scenario.closed(), scenario.kinds()) == (["changed superseded"], ["deleted app-config"])
 
 
