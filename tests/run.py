@@ -1,8 +1,10 @@
 """`make test`: every check, then every test, with the steps' coverage; stops at the first that fails.
 
-The last lines are pytest's own, so that whoever reads a log finds the count where they expect it.
+A few end-to-end tests that fail are tried once more by themselves, and named: what fails twice has failed.
 """
 
+import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 
 BIN = Path(sys.executable).parent
 STEPS_COVERAGE_PERCENT = 95
+MOST_TRIED_AGAIN = 5
 STEPS = "streams/drift/*,streams/health/*,streams/governor/*,streams/reduce.py,streams/rollup.py"
 CHECKS = {
     "lint": ["ruff", "check", "--quiet", "."],
@@ -34,16 +37,33 @@ def check(title: str, command: list[str]) -> None:
         sys.exit(f"{done.stdout}{done.stderr}")
 
 
+def tested(*options: str) -> int:
+    """Run pytest under coverage and return its status."""
+    return subprocess.run([BIN / "coverage", "run", "-a", "-m", "pytest", "-q", *options], check=False).returncode
+
+
+def failed() -> list[str]:
+    """Return the tests that the last run saw fail."""
+    known = Path(".pytest_cache/v/cache/lastfailed")
+    return sorted(json.loads(known.read_text())) if known.exists() else []
+
+
 def main() -> None:
     """Check, install and build the real parts where they are missing, test."""
     for title, command in CHECKS.items():
         check(title, command)
     if subprocess.run([sys.executable, "-m", "tests.parts", "setup"], check=False).returncode:
         sys.exit("the real parts that the tests start could not be prepared; see above")
-    pytest = [BIN / "coverage", "run", "-m", "pytest", "-q", "-m", "not soak", "--durations=15", *sys.argv[1:]]
-    tested = subprocess.run(pytest, check=False).returncode
-    if tested:
-        sys.exit(tested)
+    shutil.rmtree(".pytest_cache/v/cache", ignore_errors=True)
+    Path(".coverage").unlink(missing_ok=True)
+    status = tested("-m", "not soak", "--durations=15", *sys.argv[1:])
+    again = failed()
+    if status == 1 and 0 < len(again) <= MOST_TRIED_AGAIN and all(name.startswith("tests/e2e/") for name in again):
+        # Real parts on a machine that others use too can be late. What fails twice, the second time alone, has failed.
+        say(f"tried once more, alone: {', '.join(again)}")
+        status = tested("--last-failed", "-m", "not soak")
+    if status:
+        sys.exit(status)
     check(
         "steps' coverage",
         ["coverage", "report", f"--include={STEPS}", f"--fail-under={STEPS_COVERAGE_PERCENT}"],
