@@ -10,8 +10,6 @@ from typing import Annotated, Any
 import typer
 from prometheus_client import start_http_server
 
-from abdrift import paths
-
 MetricsOption = Annotated[
     str | None,
     typer.Option("--metrics", help="Serve Prometheus metrics at HOST:PORT.", envvar="ABDRIFT_METRICS"),
@@ -74,8 +72,3 @@ async def beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         # What ended the body has been raised; what comes up while the rest is cancelled is of no use any more.
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await together
-
-
-def state_dir(name: str) -> Any:
-    """Return where a service keeps what must outlive a restart."""
-    return paths.data_dir() / name

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from abdrift.signals import schema
 from abdrift.signals.schema import TEXT, Column, Signal
 
 EVENTS = Signal(
@@ -56,12 +57,9 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def columns_of(rows: Iterable[EventRow]) -> dict[str, list[Any]]:
     """Return the rows' values by column, as `abdrift.frames.encode` takes them."""
-    listed = list(rows)
-    return {column.name: [getattr(row, column.name) for row in listed] for column in EVENTS.columns}
+    return schema.columns(EVENTS, rows)
 
 
 def rows_of(batch: pa.RecordBatch) -> list[EventRow]:
     """Return a decoded frame's rows, in order."""
-    names = batch.schema.names
-    columns = [column.to_pylist() for column in batch.columns]
-    return [EventRow(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
+    return schema.rows(EventRow, batch)

@@ -18,6 +18,7 @@ import msgspec
 import orjson
 import pyarrow as pa
 
+from abdrift.signals import schema
 from abdrift.signals.schema import TEXT, Column, Signal
 
 OBJECTS = Signal(
@@ -155,12 +156,9 @@ def encode_detail(detail: msgspec.Struct) -> bytes:
 
 def columns_of(rows: Iterable[ObjectRow]) -> dict[str, list[Any]]:
     """Return the rows' values by column, as `abdrift.frames.encode` takes them."""
-    listed = list(rows)
-    return {column.name: [getattr(row, column.name) for row in listed] for column in OBJECTS.columns}
+    return schema.columns(OBJECTS, rows)
 
 
 def rows_of(batch: pa.RecordBatch) -> list[ObjectRow]:
     """Return a decoded frame's rows, in order."""
-    names = batch.schema.names
-    columns = [column.to_pylist() for column in batch.columns]
-    return [ObjectRow(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]
+    return schema.rows(ObjectRow, batch)

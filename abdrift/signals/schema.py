@@ -1,7 +1,8 @@
 """How a signal's columns are declared."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -39,3 +40,19 @@ class Signal:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+
+RowT = TypeVar("RowT")
+
+
+def columns(signal: Signal, rows: Iterable[Any]) -> dict[str, list[Any]]:
+    """Return the rows' values by column, as `abdrift.frames.encode` takes them."""
+    listed = list(rows)
+    return {column.name: [getattr(row, column.name) for row in listed] for column in signal.columns}
+
+
+def rows(kind: type[RowT], batch: pa.RecordBatch) -> list[RowT]:
+    """Return a decoded frame's rows as structs of that kind, in order."""
+    names = batch.schema.names
+    values_by_column = [column.to_pylist() for column in batch.columns]
+    return [kind(**dict(zip(names, values, strict=True))) for values in zip(*values_by_column, strict=True)]
