@@ -1,4 +1,4 @@
-"""Kafka's jars: which they are by the lock file beside this module, and how they come onto this machine."""
+"""Jars by lock files: how they come onto this machine, and which Kafka's are by the lock file beside this module."""
 
 import contextlib
 import fcntl
@@ -97,7 +97,12 @@ def folder() -> Path:
 
 
 def ensure(progress: Progress | None = None) -> tuple[Path, ...]:
-    """Return the paths of all locked jars, verified, after fetching those that the cache lacks.
+    """Return the paths of Kafka's jars; `fetched` says how, and what it raises."""
+    return fetched(locked(), folder(), progress)
+
+
+def fetched(jars: tuple[Jar, ...], libs: Path, progress: Progress | None = None) -> tuple[Path, ...]:
+    """Return the paths of jars in a folder of the cache, verified, after fetching those that it lacks.
 
     The hashes are checked at every call (45 MB: some 50 ms). A jar appears in the cache whole or not at all, so
     a download that was killed is continued with the jars it had not finished. Of two processes that find jars
@@ -107,7 +112,6 @@ def ensure(progress: Progress | None = None) -> tuple[Path, ...]:
         JarsError: the cache can't be written, or a jar can't be fetched, or is another than the lock names.
 
     """
-    jars, libs = locked(), folder()
     if _missing(jars, libs):
         try:
             libs.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,7 @@ def ensure(progress: Progress | None = None) -> tuple[Path, ...]:
                 _fetch_all(jars, libs, progress)
         except OSError as error:
             raise JarsError(
-                f"Kafka's jars can't be stored in {libs}: {error}. "
+                f"Jars can't be stored in {libs}: {error}. "
                 "Free space there, or set ABDRIFT_CACHE to a folder that can be written."
             ) from error
     return tuple(libs / jar.file_name for jar in jars)
@@ -166,7 +170,7 @@ def _fetch(jar: Jar, libs: Path, part: Path, meter: "_Meter") -> None:
             return
         reason = f"what arrived is not sha256:{jar.sha256} of {jar.size_bytes} bytes"
     raise JarsError(
-        f"Kafka's jar {jar.coordinates} can't be fetched: {reason}. Check the network and the proxy settings and "
+        f"The jar {jar.coordinates} can't be fetched: {reason}. Check the network and the proxy settings and "
         f"run again (what has arrived is kept), or copy the jar to {libs / jar.file_name}."
     )
 

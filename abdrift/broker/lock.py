@@ -7,8 +7,9 @@ then on, so read its difference before committing it.
 import hashlib
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jgo.maven import MavenContext
 
@@ -37,6 +38,11 @@ def resolve(repository: Path) -> list[str]:
     versions = {(jar.groupId, jar.artifactId): jar.version for jar in found}
     if versions["org.apache.logging.log4j", "log4j-core"] != _LOG4J_VERSION:
         raise SystemExit("log4j-core has moved: set _LOG4J_VERSION to its version and run again")
+    return lines(found)
+
+
+def lines(found: Iterable[Any]) -> list[str]:
+    """Return the lock's lines of jgo's artifacts, sorted, after fetching each."""
     lines = []
     for jar in found:
         content = jar.resolve().read_bytes()
@@ -48,10 +54,10 @@ def resolve(repository: Path) -> list[str]:
 def main() -> None:
     """Write the lock file beside this module."""
     with tempfile.TemporaryDirectory() as repository:
-        lines = resolve(Path(repository))
+        locked = resolve(Path(repository))
     path = Path(__file__).with_name(jars.LOCK_NAME)
-    path.write_text(_HEADER + "\n".join(lines) + "\n")
-    sys.stdout.write(f"{path}: {len(lines)} jars\n")
+    path.write_text(_HEADER + "\n".join(locked) + "\n")
+    sys.stdout.write(f"{path}: {len(locked)} jars\n")
 
 
 if __name__ == "__main__":
