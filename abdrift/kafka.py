@@ -264,8 +264,8 @@ async def _started(client: Any, settings: KafkaSettings) -> AsyncIterator[Any]:
         except KafkaError as error:
             raise KafkaUnreachableError(
                 f"No Kafka broker at {settings.bootstrap_servers} ({settings.security_protocol}) lets this client "
-                f"in: {error}. Check the address, the security protocol, the credentials and the certificates; "
-                "`abdrift broker` runs a broker here."
+                f"in: {error}. Name it with --kafka or ABDRIFT_KAFKA; check the security protocol, the credentials and "
+                "the certificates. `abdrift broker` runs a broker here."
             ) from error
         yield client
 

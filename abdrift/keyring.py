@@ -98,7 +98,10 @@ class Keyring:
         try:
             return Signer.load(path)
         except FileNotFoundError as error:
-            raise KeyringError(f"there is no {role}'s key at {path}; make one with: abdrift keys create") from error
+            raise KeyringError(
+                f"there is no {role}'s key at {path}. Name where the fleet's keys lie with --keys or ABDRIFT_KEYS "
+                "(`abdrift up` keeps its own beside its data); a new fleet's are made by: abdrift keys create"
+            ) from error
         except (OSError, ValueError) as error:
             raise KeyringError(f"the {role}'s key can't be used: {error}") from error
 

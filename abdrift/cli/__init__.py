@@ -10,11 +10,10 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from typer.core import TyperGroup
 
 from abdrift import __version__
+from abdrift.cli import printing
 
 MODULES = ("demo", "up", "broker", "topics", "agent", "git", "worker", "sink", "drift", "command", "policy", "keys")
 """In the order in which help lists their commands; each is named as its command."""
@@ -73,13 +72,15 @@ def main() -> None:
     except Exception as error:
         if not _is_mendable(error):
             raise
-        Console(stderr=True).print(f"[red]Error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        printing.complain(str(error))
         sys.exit(1)
 
 
 def _is_mendable(error: Exception) -> bool:
     # Slow to import, and most runs end without an error.
     from abdrift.kafka import KafkaUnreachableError, SettingsError, TopicMissingError  # noqa: PLC0415
+    from abdrift.keyring import KeyringError  # noqa: PLC0415
     from abdrift.kubeapi import KubeConfigError  # noqa: PLC0415
 
-    return isinstance(error, KafkaUnreachableError | SettingsError | TopicMissingError | KubeConfigError)
+    known = (KafkaUnreachableError, SettingsError, TopicMissingError, KeyringError, KubeConfigError)
+    return isinstance(error, known)

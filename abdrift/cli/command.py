@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, NoReturn
+from pathlib import Path
+from typing import Annotated, Any
 
 import orjson
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from abdrift.cli import fleet
+from abdrift.cli import fleet, printing
 from abdrift.cli.kafka import with_kafka
-from abdrift.cli.keys import DIRECTORY
+from abdrift.cli.keys import KeysOption
 from abdrift.clock import to_datetime, wall_clock_ms
 from abdrift.cloudevents import CloudEvent
 from abdrift.facts.base import rfc3339
@@ -125,16 +126,19 @@ def approve(
     verb: Annotated[Verb | None, typer.Option(help="Which verb; a decision names its own.")] = None,
     until: Annotated[str | None, typer.Option(help="How long it is good for: 30m, 2h.", show_default="24h")] = None,
     by: _BY = None,
-    directory: DIRECTORY = None,
+    keys: KeysOption = None,
     as_json: _JSON = False,
 ) -> None:
     """Let one command go that waits for a person."""
+    ends = _until(until)
     rows = asyncio.run(_rows(kafka, None, fleet.ago_ms(_LOOK_BACK)))
     found = _named(rows, subject)
     cluster = found.cluster.name if found and found.cluster else _cluster_in(subject)
     verb = verb or (found.verb if found and subject in (found.decision_id, found.command_id) else None)
-    word = Word(ApprovalAction.APPROVE, subject, cluster, reason, by or getpass.getuser(), _until(until), verb)
-    _say(kafka, word, directory, as_json=as_json)
+    word = Word(ApprovalAction.APPROVE, subject, cluster, reason, by or getpass.getuser(), ends, verb)
+    _say(kafka, word, keys, as_json=as_json)
+    if found and found.result is not DecisionResult.AWAITING_APPROVAL:
+        typer.echo(f"Nothing waits for it: the newest decision about {subject} is {found.result}.", err=True)
 
 
 def hold(
@@ -145,13 +149,14 @@ def hold(
     reason: _REASON,
     until: Annotated[str, typer.Option(help="How long: 30m, 2h, 1d.")],
     by: _BY = None,
-    directory: DIRECTORY = None,
+    keys: KeysOption = None,
     as_json: _JSON = False,
 ) -> None:
     """Protect an emergency edit: nothing is commanded there for a while."""
+    ends = _until(until)
     subject, cluster = _protected(kafka, subject)
-    word = Word(ApprovalAction.HOLD, subject, cluster, reason, by or getpass.getuser(), _until(until))
-    _say(kafka, word, directory, as_json=as_json)
+    word = Word(ApprovalAction.HOLD, subject, cluster, reason, by or getpass.getuser(), ends)
+    _say(kafka, word, keys, as_json=as_json)
 
 
 def release(
@@ -159,13 +164,13 @@ def release(
     kafka: KafkaSettings,
     reason: _REASON,
     by: _BY = None,
-    directory: DIRECTORY = None,
+    keys: KeysOption = None,
     as_json: _JSON = False,
 ) -> None:
     """End a hold, and forgive an owner its failed attempts and fights."""
     subject, cluster = _protected(kafka, subject)
     word = Word(ApprovalAction.RELEASE, subject, cluster, reason, by or getpass.getuser())
-    _say(kafka, word, directory, as_json=as_json)
+    _say(kafka, word, keys, as_json=as_json)
 
 
 def freeze(
@@ -174,13 +179,13 @@ def freeze(
     cluster: _CLUSTER = None,
     until: Annotated[str | None, typer.Option(help="How long; without it, until a thaw.")] = None,
     by: _BY = None,
-    directory: DIRECTORY = None,
+    keys: KeysOption = None,
     as_json: _JSON = False,
 ) -> None:
     """Stop all commands at once, in the fleet or in one cluster."""
     subject = f"cluster/{cluster}" if cluster else FLEET_SCOPE
     word = Word(ApprovalAction.FREEZE, subject, cluster, reason, by or getpass.getuser(), _until(until))
-    _say(kafka, word, directory, as_json=as_json)
+    _say(kafka, word, keys, as_json=as_json)
 
 
 def thaw(
@@ -188,13 +193,13 @@ def thaw(
     reason: _REASON,
     cluster: _CLUSTER = None,
     by: _BY = None,
-    directory: DIRECTORY = None,
+    keys: KeysOption = None,
     as_json: _JSON = False,
 ) -> None:
     """End a freeze; for the fleet, close an open breaker too."""
     subject = f"cluster/{cluster}" if cluster else FLEET_SCOPE
     word = Word(ApprovalAction.THAW, subject, cluster, reason, by or getpass.getuser())
-    _say(kafka, word, directory, as_json=as_json)
+    _say(kafka, word, keys, as_json=as_json)
 
 
 def standing(events: Iterable[CloudEvent]) -> list[Row]:
@@ -265,9 +270,9 @@ def _cluster_in(subject: str) -> str | None:
     kind, _, rest = subject.partition("/")
     if kind in ("owner", "cluster") and rest:
         return rest.split("/")[0]
-    return _fail(
+    return printing.fail(
         f"no decision of the last {_LOOK_BACK} names {subject!r}. `abdrift command list` shows ids; an owner is "
-        "named owner/CLUSTER/KIND/NAMESPACE/NAME"
+        "named owner/CLUSTER/KIND/NAMESPACE/NAME, a cluster cluster/NAME"
     )
 
 
@@ -298,11 +303,11 @@ async def _rows(kafka: KafkaSettings, cluster: str | None, since_ms: int) -> lis
     return [r for r in rows if r.decision.cluster is None or r.decision.cluster.name == cluster]
 
 
-def _say(kafka: KafkaSettings, word: Word, directory: Any, *, as_json: bool) -> None:
+def _say(kafka: KafkaSettings, word: Word, keys: Path | None, *, as_json: bool) -> None:
     try:
-        signer = Keyring.open(directory).signer_operator
+        signer = Keyring.open(keys).signer_operator
     except KeyringError as error:
-        _fail(str(error))
+        printing.fail(str(error))
     event = word_event(word, signer, approval_id=uuid.uuid4().hex, now_ms=wall_clock_ms())
     asyncio.run(_write(kafka, event, word.cluster or FLEET_SCOPE))
     if as_json:
@@ -336,8 +341,3 @@ def _print(rows: list[Row]) -> None:
         console.print(line)
         for reason in d.reasons:
             console.print(Text(f"    {reason.code}: {reason.message}"))
-
-
-def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[red]Error:[/red] {message}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1)

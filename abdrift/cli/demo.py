@@ -16,9 +16,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from abdrift.broker import BrokerError
+from abdrift.cli import printing
 from abdrift.cli.facts import follow, rows
 from abdrift.cli.live import Camera, drawn, fetching, is_drawable, program
 from abdrift.cli.pipeline import Pipeline, PipelineSpec, running
@@ -79,7 +79,7 @@ class _Show:
     clusters: int
     sites: dict[str, str]
     announce: Callable[[str], None]
-    """Told of each phase, for where no view is drawn."""
+    """Told of each phase and of the hint, for where no view is drawn."""
     seen: Observed = field(default_factory=Observed)
     rows_in: int = 0
     planned: int = 0
@@ -166,7 +166,7 @@ def demo(
         raise typer.Exit(130) from None
     except (BrokerError, ChildFailed, OSError) as error:
         keep = True
-        errors.print(f"[red]Error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        printing.complain(str(error))
         raise typer.Exit(1) from error
     finally:
         if keep:
@@ -205,7 +205,7 @@ def _say_kept(errors: Console, directory: Path) -> None:
 
 def _announcer(errors: Console) -> Callable[[str], None]:
     begun = time.monotonic()
-    return lambda name: errors.print(f"{time.monotonic() - begun:5.1f} s  {name}", highlight=False)
+    return lambda what: errors.print(f"{time.monotonic() - begun:5.1f} s  {what}", highlight=False, soft_wrap=True)
 
 
 def _log_to(directory: Path) -> None:
@@ -267,6 +267,7 @@ async def _played(
     faults = plan(spec.seed, spec, seconds)
     show.planned = len(faults)
     show.hint = f"{program()} topics cat fleet.drift --follow --kafka {pipeline.kafka.bootstrap_servers}   Ctrl-C stops"
+    show.announce(show.hint)
     await publish_policy(pipeline.kafka, pipeline.keyring, POLICY)
     await _settle_baselines(people, show)
     operator = asyncio.create_task(_operate(show, pipeline))

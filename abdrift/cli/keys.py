@@ -5,19 +5,13 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from abdrift.cli import printing
 from abdrift.keyring import GOVERNOR, OPERATOR, Keyring, KeyringError
 
-DIRECTORY = Annotated[
+KeysOption = Annotated[
     Path | None,
-    typer.Option(
-        "--directory",
-        help="Where keys lie.",
-        envvar="ABDRIFT_KEYS",
-        show_default="keys/ in Abdrift's data",
-    ),
+    typer.Option("--keys", help="Where keys lie.", envvar="ABDRIFT_KEYS", show_default="keys/ in Abdrift's data"),
 ]
 
 
@@ -30,19 +24,19 @@ def register(app: typer.Typer) -> None:
 
 
 def create(
-    directory: DIRECTORY = None,
+    keys: KeysOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make the key pairs that are missing. A key that exists is never replaced."""
-    _show(directory, create=True, as_json=as_json)
+    _show(keys, create=True, as_json=as_json)
 
 
 def show(
-    directory: DIRECTORY = None,
+    keys: KeysOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show which keys there are and whom they trust."""
-    _show(directory, create=False, as_json=as_json)
+    _show(keys, create=False, as_json=as_json)
 
 
 def _show(directory: Path | None, *, create: bool, as_json: bool) -> None:
@@ -64,16 +58,13 @@ def _show(directory: Path | None, *, create: bool, as_json: bool) -> None:
             },
         }
     except KeyringError as error:
-        Console(stderr=True).print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+        printing.fail(str(error))
     if as_json:
         typer.echo(orjson.dumps(facts))
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("role", "key id", "private key", "trusted public keys"):
-        table.add_column(heading, overflow="fold")
-    for role in ("governor", "operator"):
+    for role in (GOVERNOR, OPERATOR):
         shown = facts[role]
-        assert isinstance(shown, dict), "a role's facts are a table's row"
-        table.add_row(role, shown["key_id"], shown["private"], shown["trusted"])
-    Console().print(table)
+        assert isinstance(shown, dict), "a role's facts are shown by name"
+        typer.echo(f"{role} {shown['key_id']}")
+        typer.echo(f"  signs with {shown['private']}")
+        typer.echo(f"  trusted    {shown['trusted']}: {', '.join(shown['trusted_key_ids'])}")

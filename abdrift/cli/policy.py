@@ -6,18 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import orjson
 import typer
 import yaml
-from rich.console import Console
-from rich.table import Table
 
 from abdrift import policies
-from abdrift.cli import fleet
+from abdrift.cli import fleet, printing
 from abdrift.cli.kafka import with_kafka
-from abdrift.cli.keys import DIRECTORY
+from abdrift.cli.keys import KeysOption
 from abdrift.clock import to_datetime, wall_clock_ms
 from abdrift.cloudevents import CloudEvent
 from abdrift.facts.base import rfc3339
@@ -59,22 +57,23 @@ def check(file: _FILE, as_json: _JSON = False) -> None:
         return
     acting = [r.name for r in policy.rules if r.mode != "observe"]
     does = f"acts under {', '.join(acting)}" if acting else "only observes"
-    typer.echo(f"{file}: {len(policy.rules)} rules; {does}")
+    count = len(policy.rules)
+    typer.echo(f"{file}: {count} rule{'' if count == 1 else 's'}; {does}")
 
 
 def apply(
     file: _FILE,
     kafka: KafkaSettings,
-    directory: DIRECTORY = None,
+    keys: KeysOption = None,
     by: Annotated[str | None, typer.Option(help="Who applies it.", show_default="the user")] = None,
     as_json: _JSON = False,
 ) -> None:
     """Sign a policy and put it in force: one copy into every partition, so that each worker sees it."""
     policy = _load(file)
     try:
-        signer = Keyring.open(directory).signer_operator
+        signer = Keyring.open(keys).signer_operator
     except KeyringError as error:
-        _fail(str(error))
+        printing.fail(str(error))
     current = asyncio.run(_current(kafka)).get(policy.name)
     revision = _next_revision(policy, current)
     event = policy_event(policy, signer, revision=revision, by=by or getpass.getuser(), now_ms=wall_clock_ms())
@@ -87,11 +86,11 @@ def apply(
         typer.echo(f"The governor obeys the policy named {_IN_FORCE!r} unless its worker is told otherwise.")
 
 
-def show(kafka: KafkaSettings, directory: DIRECTORY = None, as_json: _JSON = False) -> None:
+def show(kafka: KafkaSettings, keys: KeysOption = None, as_json: _JSON = False) -> None:
     """Show the policies in Kafka, newest revision of each name, and whether their signatures are trusted here."""
     current = asyncio.run(_current(kafka))
     try:
-        trust = Keyring.open(directory).trust_operators
+        trust = Keyring.open(keys).trust_operators
     except KeyringError:
         trust = Trust({})  # without keys every policy is shown as not trusted here
     if as_json:
@@ -143,7 +142,9 @@ def _next_revision(policy: Policy, current: CloudEvent | None) -> int:
     if "revision" not in policy.model_fields_set:
         return known + 1
     if policy.revision <= known:
-        _fail(f"{policy.name}@{known} is in force; give a higher revision than {policy.revision}, or leave it out")
+        printing.fail(
+            f"{policy.name}@{known} is in force; give a higher revision than {policy.revision}, or leave it out"
+        )
     return policy.revision
 
 
@@ -206,13 +207,11 @@ def _print(found: Backtest, took_seconds: float) -> None:
     typer.echo(
         f"{len(found.commands)} commands to {len(by_cluster)} clusters; breaker opened {found.breaker_openings} times"
     )
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("decision", "why", "times"):
-        table.add_column(heading)
+    table = printing.table("decision", "why", "times")
     for result, codes in found.counts().items():
         for code, times in codes.items():
             table.add_row(result, code, str(times))
-    Console().print(table)
+    printing.show(table)
 
 
 def _load(file: Path) -> Policy:
@@ -224,11 +223,5 @@ def _load(file: Path) -> Policy:
 
 
 def _complain(error: policies.PolicyError) -> None:
-    console = Console(stderr=True)
     for problem in error.problems:
-        console.print(f"[red]Error:[/red] {problem}", highlight=False, soft_wrap=True)
-
-
-def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[red]Error:[/red] {message}", highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
+        printing.complain(problem)

@@ -1,7 +1,6 @@
 """`abdrift sink`: sinks as processes of their own."""
 
 import contextlib
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +8,7 @@ import typer
 from abdrift import paths
 from abdrift.cli.clusters import ClusterOption, ContextOption, FleetOption, KubeconfigOption, LabelsOption, clusters
 from abdrift.cli.kafka import with_kafka
+from abdrift.cli.keys import KeysOption
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.clock import wall_clock_ms
 from abdrift.facts.commands import Verb
@@ -44,7 +44,7 @@ def gitops(
     context: ContextOption = None,
     label: LabelsOption = None,
     fleet: FleetOption = None,
-    keys: Annotated[Path | None, typer.Option(help="Where the governors' public keys are.")] = None,
+    keys: KeysOption = None,
     verb: Annotated[list[Verb] | None, typer.Option(help="What may be done here at all. Absent: Flux's verbs.")] = None,
     hourly_cap: Annotated[int, typer.Option(min=0, help="Commands an hour and cluster, at most.")] = 60,
     in_flight_cap: Annotated[int, typer.Option(min=1, help="Commands at a time and cluster, at most.")] = 4,
@@ -54,7 +54,7 @@ def gitops(
     metrics: MetricsOption = None,
     log_level: LogLevelOption = "info",
 ) -> None:
-    """Carry out signed commands on Flux's objects. Needs the acting rights of deploy/rbac."""
+    """Carry out signed commands on Flux's objects. Needs deploy/rbac's acting rights and the governors' public keys."""
     prepare(log_level, metrics)
     named = clusters(fleet, cluster, kubeconfig, context, label)
     trust = Keyring.open(keys or paths.data_dir() / "keys", create=False).trust_governor

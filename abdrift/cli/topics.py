@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import orjson
 import typer
 from aiokafka import ConsumerRecord, TopicPartition
-from rich.console import Console
 from rich.table import Table
 
 from abdrift import frames, provision
+from abdrift.cli import printing
 from abdrift.cli.kafka import with_kafka
 from abdrift.kafka import KafkaSettings, consumer
 from abdrift.partitions import partition_of
@@ -43,8 +43,7 @@ def create(
     try:
         states = asyncio.run(provision.create(kafka, partitions=partitions, replication=replication))
     except provision.ProvisionError as error:
-        Console(stderr=True).print(f"[red]Error:[/red] {error}", highlight=False)
-        raise typer.Exit(1) from error
+        printing.fail(str(error))
     _show(states, as_json=as_json)
     if any(state.found is Found.DIFFERS for state in states):
         raise typer.Exit(1)
@@ -69,16 +68,16 @@ def _show(states: list[TopicState], *, as_json: bool) -> None:
                 )
             )
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("topic", "partitions", "kept", "state", "title"):
-        table.add_column(heading, no_wrap=heading != "title")
+    table = printing.table("topic", "partitions", "kept", "state", "title")
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     colours = {Found.CREATED: "green", Found.PRESENT: "", Found.DIFFERS: "red", Found.MISSING: "yellow"}
     for state in states:
         colour = colours[state.found]
         found = f"[{colour}]{state.found}[/]" if colour else state.found
         detail = "; ".join(state.differences) or state.topic.title
         table.add_row(state.topic.name, str(state.partitions or "-"), _kept(state.topic), found, detail)
-    Console().print(table)
+    printing.show(table)
 
 
 def _kept(topic: Topic) -> str:
@@ -119,7 +118,7 @@ def describe(name: _NAME, as_json: _JSON = False) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for label, value in facts.items():
         table.add_row(f"[bold]{label}[/]", _plain(value))
-    Console().print(table)
+    printing.show(table)
 
 
 def _plain(value: Any) -> str:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from abdrift import paths, policies
 from abdrift.broker import BrokerError
+from abdrift.cli import printing
 from abdrift.cli.clusters import ContextOption, LabelsOption, clusters
 from abdrift.cli.facts import follow
 from abdrift.cli.kafka import with_kafka
@@ -80,7 +80,7 @@ def up(
     try:
         run_until_stopped(_up(spec, wanted, console if view and is_drawable(console) else None))
     except (BrokerError, ChildFailed) as error:
-        errors.print(f"[red]Error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        printing.complain(str(error))
         errors.print(f"Logs: {directory}/logs", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
 

@@ -138,8 +138,22 @@ def test_a_subject_that_nothing_names_says_the_way_out(governed: Governed) -> No
 
 
 @pytest.mark.parts
+def test_an_approval_that_nothing_waits_for_says_so(governed: Governed) -> None:
+    waits: Any = governed.json("command", "list", "--state", "awaiting")
+    done: Any = governed.json("command", "list", "--state", "issued")
+    assert "Nothing waits" in governed.run("command", "approve", done[0]["decision_id"], "--reason", "x").stderr
+    assert "Nothing waits" not in governed.run("command", "approve", waits[0]["decision_id"], "--reason", "x").stderr
+
+
+@pytest.mark.parts
+def test_a_duration_that_is_none_is_told_before_anything_is_read(governed: Governed) -> None:
+    shown = governed.run("command", "hold", "nonsense", "--until", "2", "--reason", "x", exit_code=2)
+    assert "2h" in shown.stderr
+
+
+@pytest.mark.parts
 def test_a_word_without_a_key_says_the_way_out(governed: Governed, tmp_path: Path) -> None:
-    shown = governed.run("command", "freeze", "--reason", "x", "--directory", str(tmp_path), exit_code=1)
+    shown = governed.run("command", "freeze", "--reason", "x", "--keys", str(tmp_path), exit_code=1)
     assert "abdrift keys create" in shown.stderr
 
 

@@ -14,8 +14,8 @@ keys.register(APP)
 
 
 def test_create_makes_keys_once_and_shows_them(tmp_path: Path) -> None:
-    first = CliRunner().invoke(APP, ["keys", "create", "--directory", str(tmp_path), "--json"])
-    again = CliRunner().invoke(APP, ["keys", "create", "--directory", str(tmp_path), "--json"])
+    first = CliRunner().invoke(APP, ["keys", "create", "--keys", str(tmp_path), "--json"])
+    again = CliRunner().invoke(APP, ["keys", "create", "--keys", str(tmp_path), "--json"])
     assert first.exit_code == 0, first.output
     assert first.stdout == again.stdout
     shown = orjson.loads(first.stdout)
@@ -24,14 +24,15 @@ def test_create_makes_keys_once_and_shows_them(tmp_path: Path) -> None:
     assert "PRIVATE" not in first.stdout
 
 
-def test_show_prints_a_table(tmp_path: Path) -> None:
-    Keyring.open(tmp_path, create=True)
-    shown = CliRunner().invoke(APP, ["keys", "show"], env={"ABDRIFT_KEYS": str(tmp_path)})
+def test_show_prints_paths_whole_however_narrow_the_terminal(tmp_path: Path) -> None:
+    ring = Keyring.open(tmp_path, create=True)
+    shown = CliRunner().invoke(APP, ["keys", "show"], env={"ABDRIFT_KEYS": str(tmp_path), "COLUMNS": "20"})
     assert shown.exit_code == 0
-    assert "governor" in shown.stdout
+    assert f"governor {ring.signer_governor.key_id}" in shown.stdout
+    assert str(ring.private_path("operator")) in shown.stdout
 
 
 def test_show_without_keys_says_how_to_make_them(tmp_path: Path) -> None:
-    shown = CliRunner().invoke(APP, ["keys", "show", "--directory", str(tmp_path)])
+    shown = CliRunner().invoke(APP, ["keys", "show", "--keys", str(tmp_path)])
     assert shown.exit_code == 1
     assert "abdrift keys create" in shown.stderr

@@ -32,7 +32,7 @@ def check(path: Path, text: str, *more: str) -> tuple[int, str, str]:
 
 def test_check_says_what_a_policy_would_do(tmp_path: Path) -> None:
     code, out, _ = check(tmp_path / "p.yaml", GOOD)
-    assert (code, out.endswith("1 rules; acts under all\n")) == (0, True)
+    assert (code, out.endswith("1 rule; acts under all\n")) == (0, True)
     assert "only observes" in check(tmp_path / "p.yaml", "")[1]
     assert orjson.loads(check(tmp_path / "p.yaml", GOOD, "--json")[1])["policy"]["rules"][0]["mode"] == "act"
 

@@ -1,0 +1,36 @@
+"""What commands print for people: tables, and errors with the way out."""
+
+from typing import Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+_FILE_COLUMNS: Final = 200
+"""Of a table that goes into a file or a pipe, where nobody's window bounds it."""
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong and end with status 1."""
+    complain(message)
+    raise typer.Exit(1)
+
+
+def complain(message: str) -> None:
+    """Say what is wrong."""
+    Console(stderr=True).print(f"[red]Error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+def table(*headings: str) -> Table:
+    """Return an empty table without lines."""
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in headings:
+        made.add_column(heading)
+    return made
+
+
+def show(what: Table) -> None:
+    """Print a table as wide as the terminal."""
+    console = Console()
+    console.print(what, width=None if console.is_terminal else _FILE_COLUMNS)
