@@ -1,7 +1,11 @@
 """Frames: thousands of rows of one signal in one Kafka record, as a compressed Arrow IPC stream.
 
-The value is plain Arrow, so that pyarrow, polars or Spark read it; what the pipeline needs about it stands in the
-record's headers. A frame holds rows of one signal from one source, all of whose clusters hash to the record's
+The value is an Arrow stream, compressed as a whole (header `abdrift-encoding`), so that pyarrow, polars or Spark read
+it: `pyarrow.ipc.open_stream(pyarrow.CompressedInputStream(value, "zstd"))`. Arrow's own compression, a buffer at a
+time, sets zstd up twenty times a frame, which took longer than all else together
+(docs/decisions/0008-firehose.md). Integers that lie close together are sent as distances: a field's metadata says
+from what (`abdrift.base`, and `abdrift.before` for the column they precede). What the pipeline needs about a frame
+stands in the record's headers. A frame holds rows of one signal from one source, all of whose clusters hash to the record's
 partition. Small frames can be merged on the way in: the merged one keeps each part's lane and row range.
 
 Evolution: a column may be added (an older reader ignores it, a newer one fills its default into an older frame). A
@@ -18,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,6 +37,14 @@ MAX_ROWS = 1_000_000
 MAX_VALUE_BYTES = 8 * 1024 * 1024
 MAX_DECOMPRESSED_BYTES = 512 * 1024 * 1024
 """A frame that would take more memory is refused before it does."""
+
+_CODEC = "zstd"
+_LEVEL = 1
+_BASE = b"abdrift.base"
+_BEFORE = b"abdrift.before"
+_NARROWEST = ((1 << 8, np.uint8), (1 << 16, np.uint16), (1 << 32, np.uint32))
+_READ = pa.ipc.IpcReadOptions(use_threads=False)
+_WRITE = pa.ipc.IpcWriteOptions(use_threads=False)
 
 Headers = Sequence[tuple[str, bytes | None]]
 """As Kafka's clients give them: a header without a value has None."""
@@ -57,7 +70,7 @@ class Part(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A decoded frame. `batch` has exactly the signal's columns, in order."""
+    """A decoded frame. `batch` has exactly the signal's columns in order, or those that were asked for."""
 
     signal: Signal
     parts: tuple[Part, ...]
@@ -100,8 +113,13 @@ def encode(signal: Signal, columns: Mapping[str, Sequence[Any]], part: tuple[str
     return _encoded(signal, batch, (Part(source, epoch, sequence, 0, batch.num_rows),))
 
 
-def decode(value: bytes, headers: Headers) -> Frame:
+def decode(value: bytes, headers: Headers, columns: Sequence[str] | None = None) -> Frame:
     """Decode a record.
+
+    Args:
+        value: As it came.
+        headers: As they came.
+        columns: Only these, in this order; what is wrong with others goes unseen. None: all of the signal's.
 
     Raises:
         BadFrame: it is no frame of a signal and version that this code knows, or it is damaged.
@@ -110,11 +128,12 @@ def decode(value: bytes, headers: Headers) -> Frame:
     given = {name: content or b"" for name, content in headers}
     signal = _signal(given)
     _intact(value, given)
-    batch = _batch(value)
+    batch = _batch(_unpacked(value, given))
     if not 0 < batch.num_rows <= MAX_ROWS:
         raise BadFrame("row-count", f"{batch.num_rows} rows; a frame holds 1 to {MAX_ROWS}")
     parts = _parts(given, batch.num_rows)
-    return Frame(signal, parts, _conform(signal, batch))
+    wanted = signal.columns if columns is None else tuple(map(signal.column, columns))
+    return Frame(signal, parts, _conform(signal, wanted, batch))
 
 
 def merge(frames: Iterable[Frame]) -> EncodedFrame:
@@ -173,11 +192,8 @@ def _widened(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _encoded(signal: Signal, batch: pa.RecordBatch, parts: tuple[Part, ...]) -> EncodedFrame:
     if not 0 < batch.num_rows <= MAX_ROWS:
         raise ValueError(f"a frame holds 1 to {MAX_ROWS} rows, not {batch.num_rows}")
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
-    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
-        writer.write_batch(batch)
-    value = sink.getvalue().to_pybytes()
+    plain = _stream(_sent(signal, batch))
+    value = pa.Codec(_CODEC, compression_level=_LEVEL).compress(plain, asbytes=True)
     times = pc.min_max(batch.column(signal.event_time_column))
     headers = (
         ("abdrift-signal", signal.name.encode()),
@@ -186,6 +202,8 @@ def _encoded(signal: Signal, batch: pa.RecordBatch, parts: tuple[Part, ...]) -> 
         ("abdrift-parts", msgspec.json.encode(parts)),
         ("abdrift-first-ms", b"%d" % times["min"].as_py()),
         ("abdrift-last-ms", b"%d" % times["max"].as_py()),
+        ("abdrift-encoding", _CODEC.encode()),
+        ("abdrift-size", b"%d" % plain.size),
         ("abdrift-crc32", b"%08x" % zlib.crc32(value)),
     )
     return EncodedFrame(value, headers, batch.num_rows)
@@ -210,10 +228,27 @@ def _intact(value: bytes, headers: Mapping[str, bytes]) -> None:
         raise BadFrame("bad-checksum", "the value is not what header abdrift-crc32 was computed of")
 
 
-def _batch(value: bytes) -> pa.RecordBatch:
+def _unpacked(value: bytes, headers: Mapping[str, bytes]) -> memoryview:
+    """Return the Arrow stream that a value is, or holds compressed."""
+    encoding, promised = headers.get("abdrift-encoding"), headers.get("abdrift-size", b"")
+    if encoding is None:
+        return memoryview(value)
+    if encoding != _CODEC.encode():
+        raise BadFrame("unknown-encoding", f"header abdrift-encoding is {encoding!r}; this reader knows {_CODEC}")
+    if not promised.isdigit():
+        raise BadFrame("bad-header", f"header abdrift-size is {promised!r}, no number of bytes")
+    if len(promised) > len(str(MAX_DECOMPRESSED_BYTES)) or int(promised) > MAX_DECOMPRESSED_BYTES:
+        raise BadFrame("too-large", f"{promised.decode()} bytes decompressed; at most {MAX_DECOMPRESSED_BYTES}")
     try:
-        size_bytes = ipc.uncompressed_bytes(value)
-        batches = _read(value) if size_bytes <= MAX_DECOMPRESSED_BYTES else []
+        return memoryview(pa.Codec(_CODEC).decompress(value, int(promised)))
+    except (pa.ArrowException, OSError) as error:
+        raise BadFrame("bad-frame", f"not {_CODEC} of the {promised.decode()} bytes promised: {error}") from error
+
+
+def _batch(stream: memoryview) -> pa.RecordBatch:
+    try:
+        size_bytes = ipc.uncompressed_bytes(stream)
+        batches = _read(stream) if size_bytes <= MAX_DECOMPRESSED_BYTES else []
         names = [name for batch in batches for name in batch.schema.names]
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadFrame("bad-frame", f"not a readable Arrow stream: {error}") from error
@@ -226,12 +261,9 @@ def _batch(value: bytes) -> pa.RecordBatch:
     return batches[0]
 
 
-def _read(value: bytes) -> list[pa.RecordBatch]:
-    with pa.ipc.open_stream(value, options=pa.ipc.IpcReadOptions(use_threads=False)) as reader:
-        batches = list(reader)
-    for batch in batches:
-        batch.validate(full=True)
-    return batches
+def _read(stream: memoryview) -> list[pa.RecordBatch]:
+    with pa.ipc.open_stream(pa.py_buffer(stream), options=_READ) as reader:
+        return list(reader)
 
 
 def _parts(headers: Mapping[str, bytes], rows: int) -> tuple[Part, ...]:
@@ -250,18 +282,101 @@ def _parts(headers: Mapping[str, bytes], rows: int) -> tuple[Part, ...]:
     return parts
 
 
-def _conform(signal: Signal, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch with exactly the signal's columns: unknown ones dropped, optional ones filled."""
+def _conform(signal: Signal, wanted: Sequence[Column], batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with exactly the columns wanted: unknown ones dropped, optional ones filled."""
     arrays = []
-    for column in signal.columns:
-        if column.name in batch.schema.names:
-            arrays.append(_checked(column, batch.column(column.name)))
+    for column in wanted:
+        number = batch.schema.get_field_index(column.name)
+        if number >= 0:
+            arrays.append(_checked(column, _received(signal, column, batch, number)))
         elif column.required:
             raise BadFrame("missing-column", f"{signal.name} needs the column {column.name!r}")
         else:
             default = pa.scalar(column.default, type=_plain(column.type))
             arrays.append(_typed(column, pa.repeat(default, batch.num_rows)))
-    return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in signal.columns])
+    return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in wanted])
+
+
+def _received(signal: Signal, column: Column, batch: pa.RecordBatch, number: int) -> pa.Array:
+    """Return a column as it was before it was made small, its contents found to be within their bounds."""
+    array = batch.column(number)
+    try:
+        if not pa.types.is_dictionary(array.type):
+            array.validate(full=True)
+        elif array.null_count:
+            array.validate(full=True)
+        else:
+            # What full validation finds, without its second look at each index.
+            array.dictionary.validate(full=True)
+            highest = int(np.asarray(array.indices).max(initial=0))
+            if pa.types.is_signed_integer(array.type.index_type) or highest >= len(array.dictionary):
+                array.validate(full=True)
+    except pa.ArrowException as error:
+        raise BadFrame("bad-frame", f"column {column.name!r}: {error}") from error
+    told = batch.schema.field(number).metadata
+    if not told or _BASE not in told or not column.narrow:
+        return array
+    return _restored(signal, column, batch, array, told)
+
+
+def _sent(signal: Signal, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with its narrow columns as distances, where these are smaller."""
+    fields, arrays = [], []
+    for field, array in zip(batch.schema, batch.columns, strict=True):
+        column = signal.column(field.name)
+        told = None
+        if column.narrow:
+            before = None if column.before is None else batch.column(column.before)
+            array, told = _distances(column, array, before)  # noqa: PLW2901  the same column, made small
+        fields.append(pa.field(field.name, array.type, metadata=told))
+        arrays.append(array)
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _distances(column: Column, array: pa.Array, before: pa.Array | None) -> tuple[pa.Array, dict[bytes, bytes] | None]:
+    """Return unsigned distances from a base and the metadata that names it; the array itself where they are wide."""
+    values = np.asarray(array).astype(np.int64)
+    told = {}
+    if before is not None:
+        other = np.asarray(before).astype(np.int64)
+        if _span(values, other) < 1 << 63:
+            values, told = other - values, {_BEFORE: str(column.before).encode()}
+    base = int(values.min())
+    for size, kind in _NARROWEST:
+        if _span(values) < size:
+            return pa.array((values - base).astype(kind)), told | {_BASE: b"%d" % base}
+    return array, None
+
+
+def _span(*arrays: Any) -> int:
+    return max(int(values.max()) for values in arrays) - min(int(values.min()) for values in arrays)
+
+
+def _restored(
+    signal: Signal, column: Column, batch: pa.RecordBatch, array: pa.Array, told: Mapping[bytes, bytes]
+) -> pa.Array:
+    """Return the values that distances stand for. Hostile ones may wrap around; they stay integers of the type."""
+    if not pa.types.is_unsigned_integer(array.type) or array.null_count:
+        raise BadFrame("wrong-type", f"column {column.name!r} is {array.type}, not distances from a base")
+    try:
+        base = int(told[_BASE])
+        values = np.asarray(array).astype(np.int64) + base
+    except (ValueError, OverflowError) as error:
+        raise BadFrame("bad-frame", f"column {column.name!r} has the base {told[_BASE]!r}") from error
+    if column.before is not None and _BEFORE in told:
+        (other,) = _conform(signal, (signal.column(column.before),), batch).columns
+        values = np.asarray(other) - values
+    limits = np.iinfo(column.type.to_pandas_dtype())
+    if not limits.min <= int(values.min(initial=0)) <= int(values.max(initial=0)) <= limits.max:
+        raise BadFrame("wrong-type", f"column {column.name!r} holds what is no {column.type}")
+    return pa.array(values, type=column.type)
+
+
+def _stream(batch: pa.RecordBatch) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=_WRITE) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

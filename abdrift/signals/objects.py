@@ -6,6 +6,9 @@ A row is an object (`ADDED`, `MODIFIED`, `DELETED`, `LISTED`) or a word about th
   neither listed nor added are gone. A later list of the same epoch emits only what was missed, deletions included.
 - `LOST`: one kind cannot be seen. `detail` holds `LostDetail`; what rests on it is unknown until the next `SYNCED`.
 - `HEARTBEAT`: the agent lives and its watches are open. `detail` holds `HeartbeatDetail`.
+- `READ`: an owner (Kustomization, HelmRelease) as the agent read it after an object of it had been written;
+  `resource_version` is the owner's, `detail` holds `ReadDetail`. So a reader knows whether it has all of the owner's
+  rows that came before that write: rows of different kinds come from different watches, which nothing orders.
 - `REMOTE`: the head of a remote Git repository. `cluster` is empty, since it is said once for all that follow it, to
   every partition; `name` is the URL; `detail` holds `RemoteDetail`.
 """
@@ -52,11 +55,15 @@ class Op(StrEnum):
     SYNCED = "synced"
     LOST = "lost"
     HEARTBEAT = "heartbeat"
+    READ = "read"
     REMOTE = "remote"
 
 
 class ObjectRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row. `observed_ms` is when the collector received it; `object` is masked, projected JSON."""
+    """One row. `observed_ms` is when the collector received it; `object` is masked, projected JSON.
+
+    `resource_version` of a deletion is the deletion's own, empty where only its outcome was seen.
+    """
 
     cluster: str
     op: str
@@ -102,6 +109,13 @@ class LostDetail(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     message: str
     since_ms: int
+
+
+class ReadDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading an owner answers for."""
+
+    as_of: int
+    """Writes up to this resourceVersion came before the read."""
 
 
 class HeartbeatDetail(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,10 @@ class Column:
     type: pa.DataType
     required: bool = True
     default: Any = None
+    narrow: bool = False
+    """An integer that is sent as its distance from the frame's least, as narrow as that allows."""
+    before: str | None = None
+    """A column that this one precedes by little: sent as the distance between the two. Implies `narrow`."""
 
 
 @dataclass(frozen=True, slots=True)

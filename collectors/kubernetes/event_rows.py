@@ -73,12 +73,10 @@ def event_row(cluster: str, event: Mapping[str, Any], added: int, observed_ms: i
         object_group=str(about.get("apiVersion") or "").rpartition("/")[0],
         object_kind=str(about.get("kind") or ""),
         object_name=str(about.get("name") or ""),
-        object_uid=str(about.get("uid") or ""),
         count=added,
         first_ms=first_ms or observed_ms,
         last_ms=last_ms or observed_ms,
         observed_ms=observed_ms,
-        uid=str(event["metadata"]["uid"]),
         message=str(event.get("message") or "")[:_MAX_MESSAGE],
         revision=next((str(text) for name, text in annotations.items() if name.endswith("/revision")), ""),
     )

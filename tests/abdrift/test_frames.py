@@ -46,6 +46,11 @@ ROW = st.builds(
 )
 
 
+def opened(frame: frames.EncodedFrame) -> pa.RecordBatchReader:
+    """Return what a reader who knows nothing of ours makes of a frame."""
+    return pa.ipc.open_stream(pa.CompressedInputStream(pa.py_buffer(frame.value), "zstd"))
+
+
 def crc(value: bytes) -> bytes:
     return b"%08x" % zlib.crc32(value)
 
@@ -58,7 +63,7 @@ def record(batch: pa.RecordBatch, **headers: bytes | None) -> tuple[bytes, list[
     value = sink.getvalue().to_pybytes()
     told: dict[str, bytes | None] = {
         "signal": b"events",
-        "version": b"1",
+        "version": b"%d" % EVENTS.version,
         "rows": b"%d" % batch.num_rows,
         "parts": msgspec.json.encode([Part("s", 1, 0, 0, batch.num_rows)]),
         "crc32": crc(value),
@@ -100,27 +105,27 @@ def test_indices_are_as_narrow_as_they_can_be(names: int, index: pa.DataType) ->
     columns = {name: values * names for name, values in events.columns_of([event()]).items()}
     columns["object_name"] = [str(n) for n in range(names)]
     frame = frames.encode(EVENTS, columns, ("s", 1, 0))
-    (batch,) = pa.ipc.open_stream(frame.value)
+    (batch,) = opened(frame)
     assert batch.column("object_name").type.index_type == index
     assert batch.column("cluster").type.index_type == pa.uint8()
 
 
 def test_merging_widens_indices_where_it_must() -> None:
     halves = [decoded(encoded([event(object_name=f"{h}-{n}") for n in range(200)])) for h in "ab"]
-    (batch,) = pa.ipc.open_stream(frames.merge(halves).value)
+    (batch,) = opened(frames.merge(halves))
     assert batch.column("object_name").type.index_type == pa.uint16()
     assert batch.column("cluster").type.index_type == pa.uint8()
 
 
 def test_a_plain_arrow_reader_reads_it() -> None:
-    table = pa.ipc.open_stream(encoded(ROWS).value).read_all()
+    table = opened(encoded(ROWS)).read_all()
     assert table.column("message").to_pylist() == [row.message for row in ROWS]
 
 
 def test_headers_tell_without_decoding() -> None:
     told = dict(encoded(ROWS).headers)
     assert told["abdrift-signal"] == b"events"
-    assert told["abdrift-version"] == b"1"
+    assert told["abdrift-version"] == b"2"
     assert told["abdrift-rows"] == b"40"
     assert int(told["abdrift-first-ms"]) == T0
     assert int(told["abdrift-last-ms"]) == T0 + 39 * 41
@@ -157,6 +162,41 @@ def test_an_optional_column_may_be_left_out_by_the_writer() -> None:
     assert {row.message for row in events.rows_of(frame.batch)} == {""}
 
 
+def test_only_what_is_asked_for_is_read() -> None:
+    value, headers = record(batch_of(ROWS, without="reason"))
+    frame = frames.decode(value, headers, ("last_ms", "object_uid", "cluster"))
+    assert frame.batch.schema.names == ["last_ms", "object_uid", "cluster"]
+    assert frame.batch.column("last_ms").to_pylist() == [row.last_ms for row in ROWS]
+    with pytest.raises(BadFrame, match="reason"):
+        frames.decode(value, headers, ("reason",))
+
+
+SPANS = [
+    pytest.param([T0], pa.uint8(), id="one"),
+    pytest.param([T0, T0 + 255], pa.uint8(), id="as-far-as-a-byte-counts"),
+    pytest.param([T0, T0 + 256], pa.uint16(), id="one-more"),
+    pytest.param([0, T0], pa.int64(), id="too-far-for-four-bytes"),
+    pytest.param([-(2**62), 2**62 - 1], pa.int64(), id="half-the-range"),
+]
+
+
+@pytest.mark.parametrize(("times", "kind"), SPANS)
+def test_times_are_sent_as_narrow_distances(times: list[int], kind: pa.DataType) -> None:
+    rows = [event(last_ms=at, first_ms=at, observed_ms=at, count=7) for at in times]
+    sent = next(iter(opened(encoded(rows))))
+    assert sent.column("last_ms").type == kind
+    assert sent.column("first_ms").type == sent.column("count").type == pa.uint8()
+    assert events.rows_of(decoded(encoded(rows)).batch) == rows
+
+
+def distances(column: pa.Array, **told: bytes) -> tuple[bytes, list[tuple[str, bytes | None]]]:
+    """Return a record whose counts come as this column, with this metadata."""
+    batch = batch_of(ROWS, count=column)
+    at = batch.schema.get_field_index("count")
+    field = batch.schema.field(at).with_metadata({f"abdrift.{name}": content for name, content in told.items()})
+    return record(pa.RecordBatch.from_arrays(batch.columns, schema=batch.schema.set(at, field)))
+
+
 NULL_IN_DICTIONARY = pa.DictionaryArray.from_arrays(pa.array([0] * 40), pa.array([None, "c"]))
 DOUBLED = pa.RecordBatch.from_arrays(
     [*batch_of(ROWS).columns, pa.array(["twice"] * 40)], names=[*batch_of(ROWS).schema.names, "cluster"]
@@ -171,7 +211,7 @@ BAD = [
     pytest.param(record(batch_of(ROWS), signal=b"weather"), "unknown-signal", id="unknown-signal"),
     pytest.param(record(batch_of(ROWS), signal=None), "unknown-signal", id="header-without-a-value"),
     pytest.param((encoded(ROWS).value, []), "unknown-signal", id="no-headers"),
-    pytest.param(record(batch_of(ROWS), version=b"2"), "unknown-version", id="version-to-come"),
+    pytest.param(record(batch_of(ROWS), version=b"3"), "unknown-version", id="version-to-come"),
     pytest.param(record(batch_of(ROWS), version=b"\xff"), "unknown-version", id="version-of-garbage"),
     pytest.param(record(batch_of(ROWS), parts=b"{"), "bad-header", id="parts-no-json"),
     pytest.param(record(batch_of(ROWS), parts=b'[["s"]]'), "bad-header", id="parts-of-another-shape"),
@@ -185,6 +225,15 @@ BAD = [
     ),
     pytest.param(record(batch_of(ROWS), rows=b"1"), "row-count", id="rows-understated"),
     pytest.param(record(batch_of([]), parts=b"[]"), "row-count", id="no-rows"),
+    pytest.param(record(batch_of(ROWS), encoding=b"br"), "unknown-encoding", id="unknown-encoding"),
+    pytest.param(record(batch_of(ROWS), encoding=b"zstd"), "bad-header", id="no-size"),
+    pytest.param(record(batch_of(ROWS), encoding=b"zstd", size=b"9"), "bad-frame", id="not-compressed"),
+    pytest.param(record(batch_of(ROWS), encoding=b"zstd", size=b"9" * 30), "too-large", id="a-size-beyond-all-bounds"),
+    pytest.param(distances(pa.array([1] * 40, pa.uint8()), base=b"x"), "bad-frame", id="a-base-that-is-no-number"),
+    pytest.param(distances(pa.array([1] * 40, pa.uint8()), base=b"9" * 30), "bad-frame", id="a-base-too-large"),
+    pytest.param(distances(pa.array([1] * 40, pa.uint8()), base=b"2147483647"), "wrong-type", id="beyond-the-type"),
+    pytest.param(distances(pa.array(["1"] * 40), base=b"1"), "wrong-type", id="distances-of-text"),
+    pytest.param(distances(pa.array([None] * 40, pa.uint8()), base=b"1"), "wrong-type", id="distances-of-nothing"),
     pytest.param(record(batch_of(ROWS), crc32=b"00000000"), "bad-checksum", id="wrong-checksum"),
     pytest.param(record(batch_of(ROWS), crc32=None), "bad-checksum", id="no-checksum"),
 ]
@@ -249,6 +298,13 @@ def test_an_oversized_value_is_refused_unread() -> None:
     assert refused.value.reason == "too-large"
 
 
+def test_a_size_other_than_promised_is_refused() -> None:
+    for size_bytes in (0, 100, len(WHOLE.value), 1 << 20):
+        told = [(name, b"%d" % size_bytes if name == "abdrift-size" else content) for name, content in WHOLE.headers]
+        with pytest.raises(BadFrame):
+            frames.decode(WHOLE.value, told)
+
+
 @pytest.mark.parametrize("codec", ["zstd", "lz4"])
 def test_a_decompression_bomb_is_refused_before_it_goes_off(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "MAX_DECOMPRESSED_BYTES", 1 << 20)
@@ -298,6 +354,14 @@ def test_only_frames_of_one_signal_merge() -> None:
             frames.merge(frames_given)
 
 
-@pytest.mark.parametrize(("rows", "at_most"), [(500, 80), (2_000, 60), (10_000, 50)])
+def test_an_index_beyond_its_dictionary_is_refused() -> None:
+    for index in (pa.uint8(), pa.int32()):
+        beyond = pa.DictionaryArray.from_arrays(pa.array([0] * 39 + [1], index), pa.array(["c"]), safe=False)
+        with pytest.raises(BadFrame):
+            frames.decode(*record(batch_of(ROWS, cluster=beyond)), ("cluster",))
+
+
+@pytest.mark.parametrize(("rows", "at_most"), [(500, 25), (2_000, 18), (10_000, 14)])
 def test_a_row_costs_few_bytes(rows: int, at_most: float) -> None:
-    assert len(encoded([event(n) for n in range(rows)]).value) / rows <= at_most
+    sent = [event(n, uid="", object_uid="") for n in range(rows)]
+    assert len(encoded(sent).value) / rows <= at_most
