@@ -4,9 +4,11 @@ The value is an Arrow stream, compressed as a whole (header `abdrift-encoding`),
 it: `pyarrow.ipc.open_stream(pyarrow.CompressedInputStream(value, "zstd"))`. Arrow's own compression, a buffer at a
 time, sets zstd up twenty times a frame, which took longer than all else together
 (docs/decisions/0008-firehose.md). Integers that lie close together are sent as distances: a field's metadata says
-from what (`abdrift.base`, and `abdrift.before` for the column they precede). What the pipeline needs about a frame
-stands in the record's headers. A frame holds rows of one signal from one source, all of whose clusters hash to the record's
-partition. Small frames can be merged on the way in: the merged one keeps each part's lane and row range.
+from what (`abdrift.base`, and `abdrift.before` for the column they precede).
+
+What the pipeline needs about a frame stands in the record's headers. A frame holds rows of one signal from one source,
+all of whose clusters hash to the record's partition. Small frames can be merged on the way in: the merged one keeps
+each part's lane and row range.
 
 Evolution: a column may be added (an older reader ignores it, a newer one fills its default into an older frame). A
 version this code does not know, or a frame without a required column, is refused with `BadFrame`.
@@ -301,9 +303,7 @@ def _received(signal: Signal, column: Column, batch: pa.RecordBatch, number: int
     """Return a column as it was before it was made small, its contents found to be within their bounds."""
     array = batch.column(number)
     try:
-        if not pa.types.is_dictionary(array.type):
-            array.validate(full=True)
-        elif array.null_count:
+        if not pa.types.is_dictionary(array.type) or array.null_count:
             array.validate(full=True)
         else:
             # What full validation finds, without its second look at each index.
