@@ -1,10 +1,8 @@
-"""How any part of Abdrift reaches a Kubernetes API server: credentials from a kubeconfig or the Pod, then plain HTTP.
+"""How any part of Abdrift reaches a Kubernetes API server: plain HTTP under the credentials of `abdrift.kubeconfig`.
 
-The `kubernetes` package reads kubeconfigs, runs exec plugins and rereads rotating tokens; requests go over aiohttp, so
-that answers can be read as they stream and never as generated model classes.
+Requests go over aiohttp, so that answers can be read as they stream and never as generated model classes.
 """
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +12,11 @@ from urllib.parse import quote
 
 import aiohttp
 import orjson
-from kubernetes.client import Configuration
-from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
-from yaml import YAMLError
+
+from abdrift import kubeconfig
+from abdrift.kubeconfig import Access, KubeConfigError
 
 MERGE_PATCH = "application/merge-patch+json"
-
-
-class KubeConfigError(ValueError):
-    """A kubeconfig that cannot be used; the message says what to do."""
 
 
 class KubeApiError(Exception):
@@ -55,45 +49,30 @@ class Resource:
 class Credentials:
     """Where the API server is and how to speak to it. Tokens are asked for anew with each request."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        self._configuration = configuration
-        self.server = str(configuration.host).rstrip("/")
-        self.ssl = _ssl_context(configuration) if self.server.startswith("https") else None
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.server = access.server
+        self.ssl = access.ssl
+        self.server_hostname = access.server_hostname
 
     def headers(self) -> dict[str, str]:
         """Return the authorization header, refreshed by the exec plugin or token file where it has expired."""
-        value = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        value = self._access.authorization()
         return {"Authorization": value} if value else {}
 
     @classmethod
-    def load(cls, kubeconfig: Path | None, context: str | None = None) -> "Credentials":
+    def load(cls, path: Path | None, context: str | None = None) -> "Credentials":
         """Load a kubeconfig file, or the Pod's ServiceAccount where none is given.
 
         Raises:
             KubeConfigError: it is missing or unusable.
 
         """
-        configuration = Configuration()
         try:
-            if kubeconfig is None:
-                load_incluster_config(client_configuration=configuration)
-            else:
-                load_kube_config(str(kubeconfig), context=context, client_configuration=configuration)
-            return cls(configuration)
-        # The package checks little: a file of another shape ends in whatever its first use raises.
-        except (ConfigException, OSError, ValueError, TypeError, AttributeError, YAMLError) as error:
-            where = f"kubeconfig {kubeconfig}" if kubeconfig else "in-cluster ServiceAccount"
+            return cls(kubeconfig.load(path, context) if path else kubeconfig.in_cluster())
+        except KubeConfigError as error:
+            where = f"kubeconfig {path}" if path else "in-cluster ServiceAccount"
             raise KubeConfigError(f"{where}: {error}. Name one with --kubeconfig, or run inside a Pod.") from error
-
-
-def _ssl_context(configuration: Configuration) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file)
-    return context
 
 
 class KubeApi:
@@ -146,6 +125,7 @@ class KubeApi:
             data=orjson.dumps(body) if body is not None else None,
             headers=headers,
             timeout=self._timeout,
+            server_hostname=self.credentials.server_hostname,
         ) as answer:
             return _parsed(answer.status, await answer.read())
 

@@ -80,7 +80,7 @@ def _is_mendable(error: Exception) -> bool:
     # Slow to import, and most runs end without an error.
     from abdrift.kafka import KafkaUnreachableError, SettingsError, TopicMissingError  # noqa: PLC0415
     from abdrift.keyring import KeyringError  # noqa: PLC0415
-    from abdrift.kubeapi import KubeConfigError  # noqa: PLC0415
+    from abdrift.kubeconfig import KubeConfigError  # noqa: PLC0415
 
     known = (KafkaUnreachableError, SettingsError, TopicMissingError, KeyringError, KubeConfigError)
     return isinstance(error, known)

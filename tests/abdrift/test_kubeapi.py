@@ -8,7 +8,8 @@ import orjson
 import pytest
 from aiohttp import web
 
-from abdrift.kubeapi import Credentials, KubeApi, KubeApiError, KubeConfigError, Resource
+from abdrift.kubeapi import Credentials, KubeApi, KubeApiError, Resource
+from abdrift.kubeconfig import KubeConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
