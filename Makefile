@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check format contracts lock soak clean
+.PHONY: help setup demo test unit bench check format contracts lock soak clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -35,6 +35,9 @@ test: setup ## Run every check and every test, real parts included
 unit: setup ## Run the tests that start nothing
 	@$(BIN)/pytest -q -m "not parts"
 
+bench: setup ## Run the firehose here and on its peers, side by side
+	@$(BIN)/abdrift bench firehose $(ARGS)
+
 check: setup ## Lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -50,6 +53,7 @@ contracts: setup ## Write deploy/contracts anew from the topic map
 
 lock: ## Resolve the dependencies anew and pin them with hashes
 	@$(LOCK) --group bootstrap -o requirements/bootstrap.lock
+	@$(LOCK) --group bench -o requirements/bench.lock
 	@$(LOCK) pyproject.toml --group dev -o requirements/dev.lock
 	@$(LOCK) pyproject.toml -c requirements/dev.lock -o requirements/run.lock
 

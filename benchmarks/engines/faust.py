@@ -1,0 +1,24 @@
+"""Faust on JSON, event by event, as its documentation shows it: what Abdrift would cost without frames."""
+
+import sys
+from typing import Final
+
+from benchmarks import environment
+from benchmarks.engines.engine import Engine, Job, Reads, follow
+from benchmarks.measuring import Measured
+
+_PROGRAM: Final = environment.PROGRAMS / "faust_.py"
+
+
+def _run(job: Job) -> Measured:
+    return follow([sys.executable, str(_PROGRAM), *job.arguments, "worker"], job)
+
+
+ENGINE: Final = Engine(
+    name="faust",
+    state="RocksDB tables with changelogs",
+    reads=Reads.JSON,
+    rows_per_second=1_500,
+    prepare=lambda: None,
+    run=_run,
+)

@@ -1,0 +1,89 @@
+"""A workload into Kafka topics: as frames, and as JSON records the way people use it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.admin import NewTopic
+from aiokafka.errors import for_code
+
+from abdrift import kafka
+from abdrift.kafka import KafkaSettings
+from benchmarks.workload import Workload
+
+JSON_BATCH_BYTES: Final = 1 << 20
+"""Of uncompressed JSON in a batch: a broker takes no larger one by default, and zstd sees much at once."""
+_IN_FLIGHT: Final = 64
+_FORGOTTEN_SECONDS: Final = 30.0
+
+
+async def create(settings: KafkaSettings, topic: str, partitions: int, config: dict[str, str]) -> None:
+    """Create a topic; an existing one is deleted first."""
+    await forget(settings, topics=(topic,))
+    async with kafka.admin(settings) as admin:
+        answer = await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=config)])
+    for _, code, *message in answer.topic_errors:
+        if code:
+            raise for_code(code)(*message)
+
+
+async def forget(settings: KafkaSettings, *, topics: Sequence[str] = (), groups: Sequence[str] = ()) -> None:
+    """Delete topics and consumer groups where they exist, and return when the broker has forgotten the topics."""
+    deadline = time.monotonic() + _FORGOTTEN_SECONDS
+    async with kafka.admin(settings) as admin:
+        if groups:
+            await admin.delete_consumer_groups(list(groups))
+        if present := set(topics) & set(await admin.list_topics()):
+            await admin.delete_topics(sorted(present))
+        while set(topics) & set(await admin.list_topics()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the broker still knows {topics} {_FORGOTTEN_SECONDS:g} s after their deletion")
+            await asyncio.sleep(0.1)
+
+
+async def fill_frames(settings: KafkaSettings, topic: str, workload: Workload) -> None:
+    """Write the workload's frames, each into its partition."""
+    async with kafka.producer(settings) as producer:
+        sent: list[Any] = []
+        for partition, frame in workload.frames():
+            headers = list(frame.headers)
+            sent.append(await producer.send(topic, frame.value, partition=partition, headers=headers))
+            sent = await _bounded(sent)
+        await asyncio.gather(*sent)
+
+
+async def fill_json(settings: KafkaSettings, topic: str, workload: Workload) -> None:
+    """Write the workload's rows as one CloudEvent a record, in zstd batches."""
+    options = {"compression_type": "zstd", "max_batch_size": JSON_BATCH_BYTES}
+    async with kafka.producer(settings, **options) as producer:
+        batches: dict[int, Any] = {}
+        sent: list[Any] = []
+        for partition, records in workload.json_events():
+            batch = batches.pop(partition, None) or producer.create_batch()
+            for key, value in records:
+                if batch.append(key=key, value=value, timestamp=None) is None:
+                    sent.append(await producer.send_batch(batch, topic, partition=partition))
+                    batch = producer.create_batch()
+                    batch.append(key=key, value=value, timestamp=None)
+            batches[partition] = batch
+            sent = await _bounded(sent)
+        for partition, batch in batches.items():
+            sent.append(await producer.send_batch(batch, topic, partition=partition))
+        await asyncio.gather(*sent)
+
+
+async def _bounded(sent: list[Any]) -> list[Any]:
+    """Wait for the older half once too much is under way."""
+    if len(sent) < _IN_FLIGHT:
+        # Encoding never waits by itself; the producer needs its turn.
+        await asyncio.sleep(0)
+        return sent
+    await asyncio.gather(*sent[: _IN_FLIGHT // 2])
+    return sent[_IN_FLIGHT // 2 :]
+
+
+def log_bytes(data_dir: Path, topic: str) -> int:
+    """Return what a topic takes in an embedded broker's log: records as they are fetched, headers and all."""
+    return sum(path.stat().st_size for path in (data_dir / "kafka").glob(f"{topic}-*/*.log"))

@@ -1,0 +1,201 @@
+"""The firehose: every engine on the same rows and the same broker, in turn, several times; medians.
+
+The broker and this process keep to one core, the engine under test to another. Topics are filled before anything is
+measured. A round runs each engine once, so that what disturbs the machine for a while disturbs all of them.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from abdrift import paths, provision
+from abdrift.broker import EmbeddedBroker
+from abdrift.kafka import KafkaSettings
+from abdrift.topics import EVENTS
+from benchmarks import engines, filling
+from benchmarks.engines import Engine, Job, Reads
+from benchmarks.measuring import Measured, cores
+from benchmarks.oracle import Counts, Oracle
+from benchmarks.workload import Workload, WorkloadSpec
+
+PARTITIONS: Final = 4
+ROWS_PER_FRAME: Final = (10_000, 2_000, 500)
+_JSON_TOPIC: Final = "bench.events.json"
+_TIMEOUT_SECONDS: Final = 300.0
+_BROKER_SETTINGS: Final = {"log.retention.bytes": "-1"}
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirehoseSpec:
+    """What to run."""
+
+    engines: Sequence[Engine] = tuple(engines.ALL.values())
+    repeats: int = 5
+    seconds: float = 10.0
+    """About how long one run takes, by what engines are known to do."""
+    rows: int | None = None
+    """Of every engine's run, instead of `seconds`."""
+    rows_per_frame: Sequence[int] = ROWS_PER_FRAME
+    """The first one is what engines are compared on."""
+    seed: int = 1
+    partitions: int = PARTITIONS
+
+    def rows_of(self, engine: Engine, rows_per_frame: int) -> int:
+        """Return how many rows a run of an engine takes: whole frames of each partition."""
+        wanted = self.rows or round(engine.rows_per_second * self.seconds)
+        step = rows_per_frame * self.partitions
+        return -(-wanted // step) * step
+
+
+@dataclass(slots=True)
+class Series:
+    """An engine's runs on one shape of the workload."""
+
+    engine: Engine
+    rows_per_frame: int
+    bytes_per_row: float
+    runs: list[Measured] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What a round of runs needs: the broker, the filled topics, and the oracle's counts by rows."""
+
+    broker: EmbeddedBroker
+    spec: FirehoseSpec
+    core: int
+    tell: Tell
+    expected: dict[tuple[int, int], Counts] = field(default_factory=dict)
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        return KafkaSettings(bootstrap_servers=self.broker.bootstrap_servers)
+
+    def workload(self, rows: int, rows_per_frame: int) -> Workload:
+        spec = self.spec
+        return Workload(
+            WorkloadSpec(rows=rows, rows_per_frame=rows_per_frame, seed=spec.seed, partitions=spec.partitions)
+        )
+
+
+def run(spec: FirehoseSpec, tell: Tell) -> list[Series]:
+    """Run the engines and return their series, those on the first shape first.
+
+    Raises:
+        benchmarks.measuring.RunError: an engine's run failed.
+        benchmarks.oracle.WrongCountsError: an engine counted wrong.
+        abdrift.broker.BrokerError, benchmarks.environment.PeersMissingError, benchmarks.java.CompileError: this
+            machine lacks something; the message says what and how to get it.
+
+    """
+    for engine in spec.engines:
+        tell(f"preparing {engine.key}")
+        engine.prepare()
+    worker_core, broker_core = cores()
+    if worker_core == broker_core:
+        tell("warning: there is only one core, so the broker takes time from what is measured")
+    with _on_core(broker_core), _scratch() as scratch:
+        broker = EmbeddedBroker(scratch / "broker", heap_mb=1024, extra_properties=_BROKER_SETTINGS)
+        with broker:
+            stage = _Stage(broker, spec, worker_core, tell)
+            return _run_all(stage, scratch)
+
+
+def _run_all(stage: _Stage, scratch: Path) -> list[Series]:
+    spec = stage.spec
+    asyncio.run(provision.create(stage.kafka, partitions=spec.partitions, replication=1))
+    series: list[Series] = []
+    for index, rows_per_frame in enumerate(spec.rows_per_frame):
+        chosen = [e for e in spec.engines if index == 0 or e.reads is not Reads.JSON]
+        bytes_per_row = {
+            reads: _fill(stage, reads, [e for e in chosen if e.reads is reads], rows_per_frame) for reads in Reads
+        }
+        of_shape = [Series(engine, rows_per_frame, bytes_per_row[engine.reads]) for engine in chosen]
+        for turn in range(spec.repeats):
+            for one in of_shape:
+                measured = _run_one(stage, one, scratch / "run")
+                one.runs.append(measured)
+                stage.tell(
+                    f"{one.engine.key}, frames of {rows_per_frame}, {turn + 1}/{spec.repeats}: "
+                    f"{measured.rows_per_second:,.0f} rows/s, "
+                    f"{measured.cpu_seconds_per_million_rows:.3f} CPU s a million rows"
+                )
+        series += of_shape
+    return series
+
+
+def _fill(stage: _Stage, reads: Reads, readers: Sequence[Engine], rows_per_frame: int) -> float:
+    """Fill what these engines read, as far as the hungriest of them goes; return bytes a row as the broker keeps them.
+
+    The rows made by engines that read nothing are taken to weigh what frames do.
+    """
+    if not readers:
+        return 0.0
+    rows = max(stage.spec.rows_of(engine, rows_per_frame) for engine in readers)
+    topic = _JSON_TOPIC if reads is Reads.JSON else EVENTS.name
+    if reads is Reads.ROWS:
+        return _frame_bytes(stage.workload(20 * rows_per_frame, rows_per_frame))
+    stage.tell(f"filling {topic} with {rows:,} rows")
+    workload = stage.workload(rows, rows_per_frame)
+    config = {**EVENTS.config(), "retention.ms": "-1"}
+    fill = filling.fill_json if reads is Reads.JSON else filling.fill_frames
+    asyncio.run(filling.create(stage.kafka, topic, stage.spec.partitions, config))
+    asyncio.run(fill(stage.kafka, topic, workload))
+    return filling.log_bytes(stage.broker.data_dir, topic) / workload.spec.rows_made
+
+
+def _run_one(stage: _Stage, series: Series, folder: Path) -> Measured:
+    engine = series.engine
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    rows = stage.spec.rows_of(engine, series.rows_per_frame)
+    job = Job(
+        kafka=stage.kafka,
+        topic=_JSON_TOPIC if engine.reads is Reads.JSON else EVENTS.name,
+        rows=rows,
+        rows_per_frame=series.rows_per_frame,
+        seed=stage.spec.seed,
+        folder=folder,
+        core=stage.core,
+        timeout_seconds=_TIMEOUT_SECONDS,
+    )
+    measured = engine.run(job)
+    if engine.counts:
+        oracle = Oracle(stage.workload(rows, series.rows_per_frame))
+        at = (rows, series.rows_per_frame)
+        if at not in stage.expected:
+            stage.expected[at] = oracle.expected()
+        oracle.check(folder, stage.expected[at])
+    return measured
+
+
+def _frame_bytes(workload: Workload) -> float:
+    frames = [frame for _, frame in workload.frames()]
+    return sum(len(frame.value) for frame in frames) / sum(frame.rows for frame in frames)
+
+
+@contextlib.contextmanager
+def _on_core(core: int) -> Iterator[None]:
+    """Keep this process, and what it starts without pinning, to one core."""
+    former = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, former)
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    parent = paths.cache_dir() / "benchmarks"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix="run-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
