@@ -179,6 +179,7 @@ class StepWorker:
         self._settings = settings
         self._metrics = metrics
         self._lanes: dict[int, tuple[Lane[Any], asyncio.Task[None]]] = {}
+        self._starts: dict[TP, int] = {}
         self._partitions = counts[step.reads[0].name]
         self.app = _faust_app(step, settings, self._partitions)
         changelog = changelog_topic(step.name)
@@ -258,6 +259,26 @@ class StepWorker:
         )
         app.agent(channel, name=step.name, concurrency=1)(self._receive)
         app.on_partitions_revoked.connect(self._revoked)
+        self._seek_what_nobody_committed()
+
+    def _seek_what_nobody_committed(self) -> None:
+        """Have Faust's seek place the inputs too that have no committed offset.
+
+        It fetches from every input when it means to fetch from none, and drops what it gets. The seek afterwards
+        makes up for that only where an offset above zero was committed: of a group that is new, the first records
+        would never be seen.
+        """
+        consumer = self.app.consumer
+        seek_committed = consumer.perform_seek
+
+        async def perform_seek() -> None:
+            await seek_committed()
+            read, assigned = consumer._read_offset, consumer.assignment()  # noqa: SLF001  what that seek has found
+            left = {tp: start for tp, start in self._starts.items() if tp in assigned and not read.get(tp)}
+            if left:
+                await consumer.seek_wait(left)
+
+        consumer.perform_seek = perform_seek
 
     async def _receive(self, stream: Any) -> None:
         async for fetched in stream.noack().events():
@@ -303,11 +324,17 @@ class StepWorker:
         try:
             await self._drop_lanes()
             assigned = {tp for tp in self.app.consumer.assignment() if tp.topic != self._local.changelog}
+            begins = await self.app.consumer.earliest_offsets(*assigned) if assigned else {}
             ends = await self.app.consumer.highwaters(*assigned) if assigned else {}
             for partition in sorted({tp.partition for tp in assigned}):
-                self._open_lane(partition, {tp.topic: end for tp, end in ends.items() if tp.partition == partition})
+                self._open_lane(partition, _of_partition(begins, partition), _of_partition(ends, partition))
             lanes = dict(self._lanes)
             if all(await asyncio.gather(*(lane.ready for lane, _ in lanes.values()))):
+                self._starts = {
+                    TP(topic, partition): offset
+                    for partition, (lane, _) in lanes.items()
+                    for topic, offset in lane.starts.items()
+                }
                 resume = {
                     TP(topic, partition): offset
                     for partition, (lane, _) in lanes.items()
@@ -320,8 +347,8 @@ class StepWorker:
         except Exception as error:  # noqa: BLE001  whatever it is, it would go unseen
             self.fail(error)
 
-    def _open_lane(self, partition: int, ends: Mapping[str, int]) -> None:
-        lane: Lane[Any] = Lane(partition, self._shared, ends)
+    def _open_lane(self, partition: int, begins: Mapping[str, int], ends: Mapping[str, int]) -> None:
+        lane: Lane[Any] = Lane(partition, self._shared, begins, ends)
         task = asyncio.create_task(lane.run(), name=f"{self.step.name}/{partition}")
         task.add_done_callback(self._lane_ended)
         self._lanes[partition] = (lane, task)
@@ -341,6 +368,10 @@ class StepWorker:
         """Stop the worker where a superseded lane was never taken away: its partition would stand still."""
         if any(task is ended for _, task in self._lanes.values()):
             self.fail(error)
+
+
+def _of_partition(offsets: Mapping[TP, int], partition: int) -> dict[str, int]:
+    return {tp.topic: offset for tp, offset in offsets.items() if tp.partition == partition}
 
 
 def _faust_app(step: Step[Any], settings: EngineSettings, partitions: int) -> Any:

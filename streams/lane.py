@@ -121,9 +121,19 @@ class Pending:
 
 
 class Lane(Generic[CellT]):
-    """One partition's worker. `run` it as a task; `offer` it records once `ready` is set."""
+    """One partition's worker. `run` it as a task; `offer` it records once `ready` is set.
 
-    def __init__(self, partition: int, shared: Shared[CellT], ends: Mapping[str, int]) -> None:
+    Args:
+        partition: Which one.
+        shared: What it shares with the step's other lanes.
+        begins: By input topic: the first offset there is.
+        ends: By input topic: the offset after the last one there is now.
+
+    """
+
+    def __init__(
+        self, partition: int, shared: Shared[CellT], begins: Mapping[str, int], ends: Mapping[str, int]
+    ) -> None:
         self.partition = partition
         self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._shared = shared
@@ -132,8 +142,9 @@ class Lane(Generic[CellT]):
         self._next_changelog = 0
         self._queue: deque[Pending] = deque()
         self._queued_bytes = 0
-        self._due: dict[str, int] = {}
+        self._due = dict(begins)
         self._holes: dict[str, int] = {}
+        self._entered: set[str] = set()
         self._ends = dict(ends)
         self._wake = asyncio.Event()
         self._closing = False
@@ -148,6 +159,11 @@ class Lane(Generic[CellT]):
         """By input topic: where the committed state resumes. Known once the lane is ready."""
         return {} if self._ledger is None else self._ledger.offsets
 
+    @property
+    def starts(self) -> Mapping[str, int]:
+        """By input topic: where reading begins, committed before or not. Known once the lane is ready."""
+        return dict(self._due)
+
     def offer(self, pending: Pending) -> None:
         """Take a fetched record in, unless the state or the buffer has it already."""
         record = pending.record
@@ -159,6 +175,7 @@ class Lane(Generic[CellT]):
         if due is not None and record.offset > due and not self._hole_is_real(record, due):
             return
         self._holes.pop(record.topic, None)
+        self._entered.add(record.topic)
         self._due[record.topic] = record.offset + 1
         if self._shared.tick_topic and record.topic == self._shared.tick_topic.name:
             self._push_tick_off()
@@ -202,15 +219,17 @@ class Lane(Generic[CellT]):
         """Whether records between are truly gone (expired, compacted), rather than lost on the way here.
 
         What can only be lost on the way is asked for once more; if the same record follows again, nothing is between.
+        Of a compacted topic, where holes are the rule, that goes for the first record.
         """
         topic = record.topic
-        if topic in self._contiguous:
+        if topic in self._contiguous or topic not in self._entered:
             first_beyond = self._holes.setdefault(topic, -1)
             if first_beyond == -1:
                 self._holes[topic] = record.offset
                 self._shared.link.seek(topic, self.partition, due)
             if first_beyond != record.offset:
                 return False
+        if topic in self._contiguous:
             self._skip("missing", record.offset - due)
             event(
                 logging.WARNING,
@@ -402,7 +421,7 @@ class Lane(Generic[CellT]):
         found = recover(state.items(self.partition))
         self._ledger = Ledger.take_over(found, owner, state.fence(self.partition).refused)
         self._cells = {key: self._shared.processor.decode_cell(value) for key, value in found.cells.items()}
-        self._due = dict(self._ledger.offsets)
+        self._due.update(self._ledger.offsets)
         self._stage("claimed")
         await self._settle()
         event(

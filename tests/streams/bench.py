@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from tests.streams.counting import Counting
 
 PARTITIONS = 4
 ROOT = Path(__file__).parents[2]
+WITHIN_SECONDS = 120.0
+"""What anything may take that a test waits for, on a machine that does much else."""
+LOG_TAIL_BYTES = 4_000
 
 
 @dataclass
@@ -68,6 +71,11 @@ class Bench:
     def log(self, name: str = "A") -> str:
         return (self.data / f"{name}.log").read_text()
 
+    def logs(self) -> str:
+        """Return the ends of the workers' logs, for a failed test's message."""
+        tails = ((path.name, path.read_bytes()[-LOG_TAIL_BYTES:].decode()) for path in sorted(self.data.glob("*.log")))
+        return "\n".join(f"--- {name}\n{tail}" for name, tail in tails)
+
     async def send(self, numbers: range, clusters: int = 8, **data: Any) -> None:
         """Send one event a number, spread over clusters, and remember them for the oracle."""
         async with kafka.producer(self.settings) as producer:
@@ -77,6 +85,24 @@ class Bench:
                 partition = partition_of(cluster, PARTITIONS)
                 got = await producer.send_and_wait(self.step.input.name, value, partition=partition)
                 self.sent.setdefault(cluster, []).append((Cause(got.topic, got.partition, got.offset), number))
+
+    @contextlib.asynccontextmanager
+    async def sending(self, cluster: str) -> AsyncIterator[None]:
+        """Send one cluster's events meanwhile, twenty a second at most. The oracle is not told."""
+        async with kafka.producer(self.settings) as producer:
+
+            async def send() -> None:
+                while True:
+                    partition = partition_of(cluster, PARTITIONS)
+                    await producer.send_and_wait(self.step.input.name, _event(cluster, {"n": 1}), partition=partition)
+                    await asyncio.sleep(0.05)
+
+            task = asyncio.create_task(send())
+            try:
+                yield
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def send_raw(self, cluster: str, value: bytes | None, key: bytes | None = None) -> int:
         """Send what is no number; return its offset."""
@@ -103,14 +129,17 @@ class Bench:
             found = await admin.list_consumer_group_offsets(f"abdrift-{self.step.name}")
         return {tp.partition: meta.offset for tp, meta in found.items() if tp.topic == self.step.input.name}
 
-    async def until_counted(self, timeout_seconds: float = 40.0) -> None:
+    async def until_counted(self, timeout_seconds: float = WITHIN_SECONDS) -> None:
         """Wait until every event sent has its fact."""
         expected = {self._fact(cluster, cause, number) for cluster, sent in self.sent.items() for cause, number in sent}
 
         async def all_there() -> bool:
             return expected <= {json.loads(r.value)["id"] for r in await self.records(self.step.output.name)}
 
-        await eventually(all_there, timeout_seconds)
+        try:
+            await eventually(all_there, timeout_seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.logs()}") from None
 
     async def check(self) -> list[Any]:
         """Hold the facts against what was sent: each once, whatever was repeated being the same to the byte."""
@@ -161,7 +190,7 @@ def _event(cluster: str, data: dict[str, Any]) -> bytes:
     ).encode()
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]], timeout_seconds: float = 30.0) -> None:
+async def eventually(holds: Callable[[], Awaitable[bool]], timeout_seconds: float = WITHIN_SECONDS) -> None:
     deadline = time.monotonic() + timeout_seconds
     while not await holds():
         assert time.monotonic() < deadline, "it did not come about"

@@ -101,7 +101,7 @@ def main() -> None:
         kafka=KafkaSettings(bootstrap_servers=options["kafka"]),
         data_dir=Path(options["data_dir"]),
         session_timeout_seconds=options.get("session_seconds", 6.0),
-        request_timeout_seconds=options.get("request_seconds", 10.0),
+        request_timeout_seconds=options.get("request_seconds", 60.0),
         changelog_config=options.get("changelog", {}),
     )
     around = Surroundings(on_stage=_signaller(*options["signal_at"])) if "signal_at" in options else Surroundings()
