@@ -15,6 +15,8 @@ from abdrift.fleet import Member
 from abdrift.simulation import FleetSpec, SimulatedFleet
 from tests.parts.credentials import Credentials
 from tests.parts.kube_api import KubeApi
+from tests.parts.loopback import HOST
+from tests.parts.waiting import POLL_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from tests.parts.cluster import Cluster
     from tests.parts.discovery import Object
     from tests.parts.git import GitRepo
+    from tests.parts.proxy import Proxy
 
 RBAC = Path(__file__).parents[2] / "deploy" / "rbac"
 SHIPPED = (
@@ -53,6 +56,8 @@ class Site:
     alice: KubeApi
     real: Cluster | None = None
     fleet: SimulatedFleet | None = None
+    way: Proxy | None = None
+    """By which the agent reaches a real cluster's API server."""
 
     @property
     def cluster(self) -> str:
@@ -64,6 +69,16 @@ class Site:
         """The simulated cluster behind it, for switches that a real one has not."""
         assert self.fleet is not None, "this site is a real cluster"
         return self.fleet.cluster(self.cluster)
+
+    async def cut_watches(self) -> None:
+        """Break the agent's watches; the API server goes on. A real agent is back when this returns."""
+        if self.way is None:
+            self.simulated.switches.drop_watches()
+            return
+        before = self.way.connections
+        assert self.way.reset(), "the agent watches"
+        while self.way.connections == before:  # noqa: ASYNC110  what counts them is a test's, on this event loop
+            await asyncio.sleep(POLL_SECONDS)
 
     async def repository(self) -> Repository:
         """Return a new, empty repository."""
@@ -114,18 +129,23 @@ class SimulatedApi(KubeApi):
 
 
 @asynccontextmanager
-async def real_site(cluster: Cluster, labels: Mapping[str, str]) -> AsyncIterator[Site]:
-    """Yield the real cluster under the rights that deploy/rbac ships, its components among them."""
+async def real_site(cluster: Cluster, labels: Mapping[str, str], way: Proxy | None = None) -> AsyncIterator[Site]:
+    """Yield the real cluster under the rights that deploy/rbac ships, its components among them.
+
+    With a way, the agent takes that one to the API server, and no other.
+    """
     async with cluster.api("admin") as admin, cluster.api("alice") as alice:
         for file in SHIPPED:
             await admin.apply_yaml(file)
         member = Member(
             name="real",
             labels=dict(labels),
-            kubeconfig=await cluster.service_account_kubeconfig(SYSTEM, "abdrift-agent"),
+            kubeconfig=await cluster.service_account_kubeconfig(
+                SYSTEM, "abdrift-agent", f"https://{HOST}:{way.port}" if way else None
+            ),
             acting_kubeconfig=await cluster.service_account_kubeconfig(SYSTEM, "abdrift-gitops"),
         )
-        yield Site(member, admin, alice, real=cluster)
+        yield Site(member, admin, alice, real=cluster, way=way)
 
 
 @asynccontextmanager

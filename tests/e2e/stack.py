@@ -53,8 +53,10 @@ class Stack:
     """`host:port` of the GitOps sink's metrics."""
     early: Mapping[str, App] = field(default_factory=dict)
     """Applications that were tampered with before anything watched."""
-    markers: dict[str, App] = field(default_factory=dict)
     marks: int = 0
+    _marker: App | None = None
+    _marking: asyncio.Task[None] | None = None
+    _next_mark: asyncio.Task[None] | None = None
 
     @property
     def site(self) -> Site:
@@ -170,9 +172,19 @@ class Stack:
         await publish_policy(self.pipeline.kafka, self.pipeline.keyring, policy)
 
     async def mark(self) -> None:
-        """Return once edits elsewhere, made now, have been found and corrected, so that silence means something."""
-        app = self.markers.get(self.site.cluster) or await self.deploy()
-        self.markers[self.site.cluster] = app
+        """Return once edits elsewhere, made from now on, are found and corrected, so that silence means something.
+
+        Who comes while a mark is being made shares the next one, whose edits are made after that.
+        """
+        if self._next_mark is None:
+            self._next_mark = asyncio.create_task(self._mark_after(self._marking))
+        await asyncio.shield(self._next_mark)
+
+    async def _mark_after(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        self._marking, self._next_mark = self._next_mark, None
+        self._marker = app = self._marker or await self.deploy()
         self.marks += 1
         since, value = self.log.mark, f"mark-{self.marks}"
         await self.site.alice.patch(app.settings, {"data": {"color": value}})

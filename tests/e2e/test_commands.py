@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,8 +24,6 @@ from tests.parts.discovery import Ref
 from tests.parts.flux import REQUESTED_AT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.e2e.apps import App
     from tests.e2e.facts import Fact
     from tests.e2e.stack import Stack
@@ -94,35 +94,36 @@ async def requested_at(app: App) -> str | None:
     return value
 
 
-def forged(stack: Stack, app: App, folder: Path) -> dict[str, Any]:
+def forged(stack: Stack, app: App) -> dict[str, Any]:
+    folder = Path(tempfile.mkdtemp(dir=stack.folder))
     return create_key_pair(folder / "stranger.key", folder / "stranger.pub").sign(command(stack, app))
 
 
-def unsigned(stack: Stack, app: App, folder: Path) -> dict[str, Any]:
+def unsigned(stack: Stack, app: App) -> dict[str, Any]:
     return command(stack, app)
 
 
-def tampered(stack: Stack, app: App, folder: Path) -> dict[str, Any]:
+def tampered(stack: Stack, app: App) -> dict[str, Any]:
     return signer(stack).sign(command(stack, app, verb="suspend")) | {"verb": "reconcile"}
 
 
-def expired(stack: Stack, app: App, folder: Path) -> dict[str, Any]:
+def expired(stack: Stack, app: App) -> dict[str, Any]:
     now = datetime.now(UTC)
     times = {"issued_at": rfc3339(now - 2 * HOUR), "expires_at": rfc3339(now - HOUR)}
     return signer(stack).sign(command(stack, app, **times))
 
 
-def wrong_cluster(stack: Stack, app: App, folder: Path) -> dict[str, Any]:
+def wrong_cluster(stack: Stack, app: App) -> dict[str, Any]:
     elsewhere = {"name": app.site.cluster, "uid": str(uuid.uuid4())}
     return signer(stack).sign(command(stack, app, cluster=elsewhere))
 
 
-def fenced(stack: Stack, app: App, folder: Path) -> dict[str, Any]:
+def fenced(stack: Stack, app: App) -> dict[str, Any]:
     assert highest_fencing(stack) > 0, "a command was carried out before"
     return signer(stack).sign(command(stack, app, fencing=0))
 
 
-def without_end(stack: Stack, app: App, folder: Path) -> dict[str, Any]:
+def without_end(stack: Stack, app: App) -> dict[str, Any]:
     end = rfc3339(datetime.now(UTC) + timedelta(days=30))
     return signer(stack).sign(command(stack, app, expires_at=end))
 
@@ -142,16 +143,15 @@ BAD = {
 }
 
 
+@pytest.mark.together
 @pytest.mark.parametrize("name", BAD)
-async def test_a_bad_command_does_nothing_is_counted_and_leaves_an_audit_fact(
-    stack: Stack, tmp_path: Path, name: str
-) -> None:
+async def test_a_bad_command_does_nothing_is_counted_and_leaves_an_audit_fact(stack: Stack, name: str) -> None:
     make, code, result = BAD[name]
     app = await stack.deploy()
     await app.site.alice.patch(app.settings, RED)
     await stack.corrected(app, await stack.finding(app, "changed", app.settings))
     before, counted = await requested_at(app), await stack.refusals_counted(code)
-    since, data = stack.log.mark, make(stack, app, tmp_path)
+    since, data = stack.log.mark, make(stack, app)
     await write(stack, app, data)
     told = await refusal(stack, data["command_id"], since)
     assert (told.data["result"], codes(told)) == (result, {code})
@@ -159,6 +159,7 @@ async def test_a_bad_command_does_nothing_is_counted_and_leaves_an_audit_fact(
     assert await requested_at(app) == before
 
 
+@pytest.mark.together
 async def test_a_replayed_command_is_carried_out_once(stack: Stack) -> None:
     app = await stack.deploy()
     await app.site.alice.patch(app.settings, RED)
@@ -188,6 +189,7 @@ async def say(stack: Stack, action: ApprovalAction, subject: str, *, seconds: fl
     await fleet.write(stack.pipeline.kafka, FLEET_APPROVALS, [(partition_of(cluster or FLEET_SCOPE, count), event)])
 
 
+@pytest.mark.together
 async def test_a_hold_on_an_owner_holds_until_it_is_released(stack: Stack) -> None:
     app = await stack.deploy()
     owner = f"owner/{app.site.cluster}/{app.owner.kind}/{app.namespace}/{app.owner.name}"
@@ -222,6 +224,7 @@ async def test_a_freeze_stops_everything_until_a_thaw(stack: Stack, subject: str
     await stack.corrected(app, second)
 
 
+@pytest.mark.together
 async def test_an_annotated_hold_on_one_object_makes_its_owners_reconcile_a_refusal(stack: Stack) -> None:
     app = await stack.deploy()
     until = rfc3339(datetime.now(UTC) + HOUR)
@@ -237,6 +240,7 @@ async def test_an_annotated_hold_on_one_object_makes_its_owners_reconcile_a_refu
     assert not [c for c in stack.commands() if told & set(c.finding_ids)]
 
 
+@pytest.mark.together
 async def test_a_contested_object_makes_its_owners_reconcile_a_refusal(stack: Stack) -> None:
     from tests.e2e.apps import APP  # noqa: PLC0415
     from tests.e2e.test_quiet import AUTOSCALER  # noqa: PLC0415

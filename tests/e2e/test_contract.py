@@ -16,7 +16,7 @@ from tests.e2e import edits
 if TYPE_CHECKING:
     from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.parts, pytest.mark.together, pytest.mark.asyncio(loop_scope="session")]
 
 PUBLIC = [topic for topic in TOPICS if topic.public and topic.format is Format.CLOUDEVENT]
 

@@ -53,7 +53,7 @@ async def broker_killed(stack: Stack) -> None:
 
 async def watches_cut(stack: Stack) -> None:
     for _ in range(3):
-        stack.site.simulated.switches.drop_watches()
+        await stack.site.cut_watches()
         await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -93,9 +93,12 @@ FAULTS = {
     "apiserver-killed": Fault(apiserver_killed, "api-unreachable"),
 }
 ON = [
-    *((backend, name) for backend in (REAL, SIMULATED) for name in ("agent-killed", "worker-killed", "broker-killed")),
+    *(
+        (backend, name)
+        for backend in (REAL, SIMULATED)
+        for name in ("agent-killed", "worker-killed", "broker-killed", "watches-cut")
+    ),
     (REAL, "apiserver-killed"),
-    (SIMULATED, "watches-cut"),
     (SIMULATED, "history-gone"),
 ]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.e2e.apps import App
     from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.parts, pytest.mark.together, pytest.mark.asyncio(loop_scope="session")]
 
 
 def verdicts(stack: Stack, app: App) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.parts, pytest.mark.together, pytest.mark.asyncio(loop_scope="session")]
 
 OPTED_OUT = CONFIG_MAP.replace(
     "{name: settings}", "{name: settings, annotations: {kustomize.toolkit.fluxcd.io/ssa: IfNotPresent}}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.e2e.facts import Fact
     from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.parts, pytest.mark.together, pytest.mark.asyncio(loop_scope="session")]
 
 RED = {"data": {"color": "red"}}
 

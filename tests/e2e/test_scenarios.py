@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.e2e.edits import Edit
     from tests.e2e.stack import Stack
 
-pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
+pytestmark = [pytest.mark.parts, pytest.mark.together, pytest.mark.asyncio(loop_scope="session")]
 
 IMAGES = ("registry.invalid/web:1.0.0", "registry.invalid/web:hotfix")
 COLOR = {"name": "COLOR", "value": "blue"}

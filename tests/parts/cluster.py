@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -108,13 +109,17 @@ class Cluster:
         """Write a kubeconfig of a user and return its path."""
         return self.control_plane.credentials(user).write_kubeconfig(self.folder / f"{user}.kubeconfig")
 
-    async def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
-        """Write a kubeconfig with a fresh token of a ServiceAccount that exists, and return its path."""
+    async def service_account_kubeconfig(self, namespace: str, name: str, server: str | None = None) -> Path:
+        """Write a kubeconfig with a fresh token of a ServiceAccount that exists, and return its path.
+
+        `server` is where it says the API server is, if not there: a way that leads there.
+        """
         async with self.api() as admin:
             token = await admin.create_token(namespace, name)
         user = f"system:serviceaccount:{namespace}:{name}"
         path = self.folder / f"{namespace}.{name}.kubeconfig"
-        return self.control_plane.token_credentials(user, token).write_kubeconfig(path)
+        credentials = self.control_plane.token_credentials(user, token)
+        return replace(credentials, server=server or credentials.server).write_kubeconfig(path)
 
     def audit_events(self, user: str) -> list[Object]:
         """Return what the API server has audited of `user` (the full name), oldest first.

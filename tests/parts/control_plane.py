@@ -88,6 +88,7 @@ class ControlPlane:
         self._pki = pki.create(folder / "pki")
         self._users = {user.name: user for user in _users()}
         etcd_port, peer_port, api_port, manager_port = (ports.take() for _ in range(4))
+        self.api_port = api_port
         self.server = f"https://{HOST}:{api_port}"
         self._etcd_url = f"http://{HOST}:{etcd_port}"
         self.etcd = Part(self._etcd(f"http://{HOST}:{peer_port}"), guard)

@@ -1,0 +1,106 @@
+"""Tests side by side: what is marked `together` runs with its like, and is told under its own name all the same.
+
+Most of such a test is waiting, for Flux, for Kafka, for a clock. So the first of a backend's tests begins them all, a
+few at a time, each as a task on the one event loop of the run; each test of pytest's own order then waits for its own
+task. A test so marked touches nothing but its own application, and asks for nothing but `stack` and parameters. All
+others of that backend wait until these are done, and have the pipeline to themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from tests.e2e.stack import Stack
+
+MARK = "together"
+AT_ONCE = 6
+"""More would make two cores the bottleneck, and each test's own times longer."""
+
+
+class Together:
+    """The tests of one backend that run side by side."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[Callable[..., Awaitable[None]], dict[str, Any]]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.seconds: dict[str, float] = {}
+        """How long each took by itself, by its node id."""
+
+    def add(self, item: pytest.Function) -> None:
+        """Have a test wait for its task, and the others for none."""
+        test = item.obj
+        wanted = set(inspect.signature(test).parameters) - {"stack"}
+        given = {name: item.callspec.params[name] for name in wanted}
+        self._waiting[item.nodeid] = (test, given)
+
+        async def told(stack: Stack, **_: Any) -> None:
+            self._begin(stack)
+            await self._tasks[item.nodeid]
+
+        item.obj = told
+
+    def keep_apart(self, item: pytest.Function) -> None:
+        """Have a test wait until all of these are done."""
+        test = item.obj
+
+        async def alone(**given: Any) -> None:
+            await asyncio.wait([*self._tasks.values(), asyncio.create_task(asyncio.sleep(0))])
+            await test(**given)
+
+        item.obj = alone
+
+    async def cancel(self) -> None:
+        """End what nobody waits for any more."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _begin(self, stack: Stack) -> None:
+        if self._tasks:
+            return
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(node_id: str, test: Callable[..., Awaitable[None]], given: dict[str, Any]) -> None:
+            async with room:
+                begun = time.monotonic()
+                try:
+                    await test(stack=stack, **given)
+                finally:
+                    self.seconds[node_id] = time.monotonic() - begun
+
+        self._tasks = {
+            node_id: asyncio.create_task(one(node_id, *what), name=node_id) for node_id, what in self._waiting.items()
+        }
+
+
+def arrange(items: list[pytest.Item]) -> dict[str, Together]:
+    """Put each backend's tests that run side by side before its others, and return them by backend."""
+    groups: dict[str, Together] = {}
+    for backend, places in _by_backend(items).items():
+        group = groups[backend] = Together()
+        chosen = sorted((items[place] for place in places), key=lambda item: not _is_together(item))
+        for place, item in zip(places, chosen, strict=True):
+            items[place] = item
+            assert isinstance(item, pytest.Function)
+            (group.add if _is_together(item) else group.keep_apart)(item)
+    return groups
+
+
+def _by_backend(items: Iterable[pytest.Item]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, item in enumerate(items):
+        if "stack" in getattr(item, "fixturenames", ()) and (spec := getattr(item, "callspec", None)):
+            places.setdefault(spec.params["backend"], []).append(place)
+    return places
+
+
+def _is_together(item: pytest.Item) -> bool:
+    return item.get_closest_marker(MARK) is not None
