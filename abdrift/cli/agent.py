@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import typer
 
 from abdrift import paths
@@ -46,6 +47,8 @@ def agent(
 ) -> None:
     """Watch clusters and stream what they show into Kafka. Needs read rights only."""
     prepare(log_level, metrics)
+    # Arrow's default allocator keeps 8 MB for itself, which is much beside an agent's small frames.
+    pa.set_memory_pool(pa.system_memory_pool())
     named = clusters(fleet, cluster, kubeconfig, context, label)
     directory = data or paths.data_dir() / "agent"
     run_until_stopped(_run(named, kafka, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds))
