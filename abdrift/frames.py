@@ -31,9 +31,10 @@ import pyarrow.compute as pc
 from abdrift import ipc
 from abdrift.signals.events import EVENTS
 from abdrift.signals.objects import OBJECTS
+from abdrift.signals.rates import RATES
 from abdrift.signals.schema import Column, Signal
 
-SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (OBJECTS, EVENTS)}
+SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (OBJECTS, EVENTS, RATES)}
 
 MAX_ROWS = 1_000_000
 MAX_VALUE_BYTES = 8 * 1024 * 1024

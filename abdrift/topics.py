@@ -143,7 +143,19 @@ OBJECTS = _signals(
     ("collectors.kubernetes", "collectors.git"),
     ("streams.drift", "streams.health"),
 )
-EVENTS = _signals("events", "Kubernetes Events", ("collectors.kubernetes",), ("streams.health",))
+EVENTS = _signals("events", "Kubernetes Events", ("collectors.kubernetes",), ("streams.rates",))
+RATES = Topic(
+    name="abdrift.internal.rates.v1",
+    title="Workloads whose Warning Events became unusual, or usual again",
+    format=Format.FRAME,
+    key="lane: the step and its partition",
+    public=False,
+    compacted=False,
+    retention_ms=_DAY_MS,
+    writers=("streams.rates",),
+    readers=("streams.health",),
+    max_message_bytes=8 * 1024 * 1024,
+)
 FLEET_INVENTORY = _fleet(
     "inventory",
     "Which clusters there are",
@@ -249,6 +261,7 @@ TOPICS: tuple[Topic, ...] = (
     FLEET_COMMANDS,
     FLEET_DECISIONS,
     FLEET_OUTCOMES,
+    RATES,
     FLEET_REDUCED,
     DEAD_LETTERS,
 )

@@ -12,6 +12,9 @@ topic, each changed cell, each fact to publish. Then the facts are published and
 keys; only then may the next redo record follow. So recovery is: take the cells, lay the newest whole redo over them,
 publish its facts again byte for byte, resume at its offsets.
 
+Cells may be *staged*: written, and acknowledged, before the redo record, which then does not hold them. Their step
+gives them new keys each time and tells by a cell of the redo which of them count.
+
 Every record names its writer in the header `abdrift-owner`: an epoch, raised by each new owner in its first record
 (the claim, which changes nothing else), and a random worker id. A `Fence` reads a changelog in order and refuses what
 a superseded owner wrote late. And an owner knows which offset its next record must get: any other says that somebody
@@ -72,6 +75,7 @@ class OutboxFact(msgspec.Struct, frozen=True, array_like=True):
     partition: int
     key: str
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Redo(msgspec.Struct, frozen=True, array_like=True):

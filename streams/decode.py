@@ -5,7 +5,7 @@ tick, which only carries the clock on, may stand on any topic and is told by its
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,12 +65,15 @@ class Record:
         return Cause(self.topic, self.partition, self.offset)
 
 
-def decode(record: Record, formats: Mapping[str, Format]) -> Input | Refused:
+def decode(
+    record: Record, formats: Mapping[str, Format], columns: Mapping[str, Sequence[str]] | None = None
+) -> Input | Refused:
     """Decode a record by its topic's format.
 
     Args:
         record: As it came.
         formats: What each input topic carries, by its name.
+        columns: Which columns of its frames are wanted, by a topic's name; all where it has none.
 
     """
     plain = Input(record.topic, record.partition, record.offset, record.append_ms)
@@ -81,7 +84,8 @@ def decode(record: Record, formats: Mapping[str, Format]) -> Input | Refused:
     try:
         key = None if record.key is None else record.key.decode()
         if formats[record.topic] is Format.FRAME:
-            frame = frames.decode(record.value or b"", record.headers)
+            wanted = None if columns is None else columns.get(record.topic)
+            frame = frames.decode(record.value or b"", record.headers, wanted)
         elif record.value is not None:
             event = CloudEvent.decode(record.value)
         elif key is None:

@@ -28,15 +28,22 @@ from streams.commit import Fence, Owner, Seen
 from streams.decode import Record
 from streams.lane import Headers, Lane, Pending, Shared, SupersededError
 from streams.preparation import TABLE, EngineError, changelog_topic, drop_if_stale, group_id, prepare
-from streams.processing import Processor
+from streams.processing import Reader
 from streams.settings import EngineSettings, Surroundings
-from streams.step import Step
+from streams.step import AnyStep
 from streams.telemetry import Metrics, event
 
 _RECOVERY_TOLD_SECONDS: Final = 1.0
 __all__ = ["EngineError", "StepWorker", "run"]
 
 _FENCE_KEY: Final = b"__abdrift\0fence"
+_STORE_OPTIONS: Final = {
+    # A database a partition: Faust's defaults would let each take 200 MB of buffers.
+    "write_buffer_size": 8 * 1024 * 1024,
+    "max_write_buffer_number": 2,
+    "target_file_size_base": 16 * 1024 * 1024,
+    "block_cache_size": 4 * 1024 * 1024,
+}
 _MAX_REQUEST_BYTES: Final = DEAD_LETTERS.max_message_bytes
 
 
@@ -168,7 +175,7 @@ class StepWorker:
 
     def __init__(
         self,
-        step: Step[Any],
+        step: AnyStep,
         settings: EngineSettings,
         counts: Mapping[str, int],
         around: Surroundings,
@@ -178,14 +185,16 @@ class StepWorker:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._settings = settings
         self._metrics = metrics
-        self._lanes: dict[int, tuple[Lane[Any], asyncio.Task[None]]] = {}
+        self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
         self._starts: dict[TP, int] = {}
         self._partitions = counts[step.reads[0].name]
         self.app = _faust_app(step, settings, self._partitions)
         changelog = changelog_topic(step.name)
         self._local = _LocalState(changelog)
-        self._shared: Shared[Any] = Shared(
-            processor=Processor(step, counts),
+        self._shared = Shared(
+            running=step,
+            encode=Reader(step, counts).encoded,
+            counts=counts,
             settings=settings,
             around=around,
             metrics=metrics,
@@ -245,6 +254,7 @@ class StepWorker:
             value_type=bytes,
             # Faust counts records, not bytes; at 900 KB each this is 58 MB.
             recovery_buffer_size=64,
+            options=dict(_STORE_OPTIONS),
             on_recover=self._recovered,
         )
         self._local.table = app.tables.add(table)
@@ -348,7 +358,7 @@ class StepWorker:
             self.fail(error)
 
     def _open_lane(self, partition: int, begins: Mapping[str, int], ends: Mapping[str, int]) -> None:
-        lane: Lane[Any] = Lane(partition, self._shared, begins, ends)
+        lane: Lane = Lane(partition, self._shared, begins, ends)
         task = asyncio.create_task(lane.run(), name=f"{self.step.name}/{partition}")
         task.add_done_callback(self._lane_ended)
         self._lanes[partition] = (lane, task)
@@ -374,7 +384,7 @@ def _of_partition(offsets: Mapping[TP, int], partition: int) -> dict[str, int]:
     return {tp.topic: offset for tp, offset in offsets.items() if tp.partition == partition}
 
 
-def _faust_app(step: Step[Any], settings: EngineSettings, partitions: int) -> Any:
+def _faust_app(step: AnyStep, settings: EngineSettings, partitions: int) -> Any:
     credentials = settings.kafka.faust_credentials()
     return faust.App(
         group_id(step.name),
@@ -415,7 +425,7 @@ def _quiet_faust() -> None:
 
 
 async def run(
-    steps: Sequence[Step[Any]],
+    steps: Sequence[AnyStep],
     settings: EngineSettings,
     *,
     stop: asyncio.Event | None = None,

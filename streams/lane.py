@@ -12,9 +12,8 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol
+from typing import Any, Final, Protocol
 
-from abdrift.cloudevents import CONTENT_TYPE
 from abdrift.topics import Topic
 from streams.commit import (
     Fence,
@@ -24,18 +23,20 @@ from streams.commit import (
     Seen,
     StateError,
     Write,
+    cell_write,
     claim_write,
     recover,
 )
 from streams.decode import TICK_HEADERS, TICK_KEY, Record, dead_letters
-from streams.processing import Processor, Setting
+from streams.processing import Partition, Setting, partition_of_step
 from streams.settings import EngineSettings, Surroundings
-from streams.step import CellT, Refused
+from streams.step import AnyStep, Limits, Outgoing, Refused
 from streams.telemetry import Metrics, event
 
 Headers = Sequence[tuple[str, bytes]]
 
-_EVENT_HEADERS: Final[Headers] = (("content-type", CONTENT_TYPE),)
+_STAGED_BYTES: Final = 2 * 1024 * 1024
+"""Staged cells on their way at a time."""
 _CLAIM_TRIES: Final = 10
 
 
@@ -93,10 +94,13 @@ class State(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Shared(Generic[CellT]):
+class Shared:
     """What all lanes of a step share."""
 
-    processor: Processor[CellT]
+    running: AnyStep
+    encode: Callable[[Outgoing], OutboxFact]
+    counts: Mapping[str, int]
+    """Each topic's number of partitions."""
     settings: EngineSettings
     around: Surroundings
     metrics: Metrics
@@ -109,7 +113,13 @@ class Shared(Generic[CellT]):
     @property
     def step(self) -> str:
         """The step's name."""
-        return self.processor.step.name
+        return self.running.name
+
+    @property
+    def limits(self) -> Limits:
+        """How much one batch may hold."""
+        limits: Limits | None = getattr(self.running, "limits", None)
+        return limits or Limits(self.settings.batch_rows, self.settings.batch_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,7 @@ class Pending:
     ack: Callable[[], Any]
 
 
-class Lane(Generic[CellT]):
+class Lane:
     """One partition's worker. `run` it as a task; `offer` it records once `ready` is set.
 
     Args:
@@ -131,13 +141,11 @@ class Lane(Generic[CellT]):
 
     """
 
-    def __init__(
-        self, partition: int, shared: Shared[CellT], begins: Mapping[str, int], ends: Mapping[str, int]
-    ) -> None:
+    def __init__(self, partition: int, shared: Shared, begins: Mapping[str, int], ends: Mapping[str, int]) -> None:
         self.partition = partition
         self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._shared = shared
-        self._cells: dict[str, CellT] = {}
+        self._kept: Partition | None = None
         self._ledger: Ledger | None = None
         self._next_changelog = 0
         self._queue: deque[Pending] = deque()
@@ -152,7 +160,7 @@ class Lane(Generic[CellT]):
         self._unsaved_records = 0
         self._saved_at = time.monotonic()
         self._tick_due = time.monotonic()
-        self._contiguous = {topic.name for topic in shared.processor.step.reads if not topic.compacted}
+        self._contiguous = {topic.name for topic in shared.running.reads if not topic.compacted}
 
     @property
     def offsets(self) -> Mapping[str, int]:
@@ -246,9 +254,10 @@ class Lane(Generic[CellT]):
         """Return what is buffered, as far as one batch may hold."""
         settings = self._shared.settings
         taken: list[Pending] = []
+        limits = self._shared.limits
         size_bytes = rows = 0
         while self._queue and len(taken) < settings.batch_records:
-            if size_bytes >= settings.batch_bytes or rows >= settings.batch_rows:
+            if size_bytes >= limits.size_bytes or rows >= limits.rows:
                 break
             pending = self._queue.popleft()
             taken.append(pending)
@@ -297,19 +306,18 @@ class Lane(Generic[CellT]):
         records = [pending.record for pending in taken]
         lag_ms = max(0, shared.around.clock_ms() - max(record.append_ms for record in records))
         setting = Setting(self.partition, shared.partitions, lag_ms, self._restoring())
-        done = shared.processor.run(self._cells, records, setting)
+        assert self._kept is not None, "the partition was taken over"
+        done = self._kept.run(records, setting)
         shared.metrics.process_seconds.labels(shared.step).inc(time.monotonic() - started)
         shared.metrics.lag_ms.labels(shared.step).set(lag_ms)
         self._stage("processed")
         await self._refuse(done.refused, records)
         offsets = {record.topic: record.offset + 1 for record in records}
         if done.encoded or done.outbox:
+            for staged in done.staged:
+                await self._write_staged(staged)
             await self._commit(offsets, done.encoded, done.outbox)
-            for key, cell in done.cells.items():
-                if cell is None:
-                    self._cells.pop(key, None)
-                else:
-                    self._cells[key] = cell
+            self._kept.absorb(done)
         else:
             self._held.offsets.update(offsets)
             self._unsaved_records += len(records)
@@ -334,7 +342,7 @@ class Lane(Generic[CellT]):
         shared = self._shared
         by_position = {(record.topic, record.offset): record for record in records}
         letters = dead_letters(shared.step, refused, by_position, shared.around.clock_ms())
-        await self._publish([shared.processor.encoded(letter) for letter in letters])
+        await self._publish([shared.encode(letter) for letter in letters])
         for one in refused:
             shared.metrics.dead_letters.labels(shared.step, one.reason).inc()
         event(
@@ -357,6 +365,24 @@ class Lane(Generic[CellT]):
         self._unsaved_records = 0
         self._saved_at = time.monotonic()
         await self._settle()
+
+    async def _write_staged(self, staged: Iterable[tuple[str, bytes]]) -> None:
+        """Write cells that count once the batch is committed, a few at a time."""
+        writes: list[Write] = []
+        size_bytes = 0
+        for key, value in staged:
+            writes.append(cell_write(key, value))
+            size_bytes += len(value)
+            if size_bytes >= _STAGED_BYTES:
+                await self._write(writes)
+                writes, size_bytes = [], 0
+        if writes:
+            await self._write(writes)
+        self._stage("staged")
+
+    def _committed(self) -> Mapping[str, bytes]:
+        """Return the cells as the last commit left them."""
+        return recover(self._shared.state.items(self.partition)).cells
 
     async def _settle(self) -> None:
         """Publish the outbox and write the cells of the newest redo; heal what an intruder covered."""
@@ -383,10 +409,7 @@ class Lane(Generic[CellT]):
     async def _publish(self, facts: Iterable[OutboxFact]) -> None:
         link = self._shared.link
         sent = [
-            await link.send(
-                fact.topic, fact.partition, fact.key.encode(), fact.value, () if fact.value is None else _EVENT_HEADERS
-            )
-            for fact in facts
+            await link.send(fact.topic, fact.partition, fact.key.encode(), fact.value, fact.headers) for fact in facts
         ]
         await asyncio.gather(*sent)
 
@@ -420,7 +443,9 @@ class Lane(Generic[CellT]):
             raise StateError(f"partition {self.partition} could not be claimed in {_CLAIM_TRIES} tries")
         found = recover(state.items(self.partition))
         self._ledger = Ledger.take_over(found, owner, state.fence(self.partition).refused)
-        self._cells = {key: self._shared.processor.decode_cell(value) for key, value in found.cells.items()}
+        count = len(found.cells)
+        found.cells.clear()
+        self._kept = partition_of_step(self._shared.running, self._shared.counts, self.partition, self._committed)
         self._due.update(self._ledger.offsets)
         self._stage("claimed")
         await self._settle()
@@ -430,7 +455,7 @@ class Lane(Generic[CellT]):
             step=self._shared.step,
             partition=self.partition,
             epoch=owner.epoch,
-            cells=len(self._cells),
+            cells=count,
             version=found.redo.version,
         )
 

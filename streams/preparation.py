@@ -13,7 +13,7 @@ from aiokafka.errors import TopicAlreadyExistsError
 from abdrift import kafka
 from abdrift.topics import DEAD_LETTERS
 from streams.settings import EngineSettings
-from streams.step import Step
+from streams.step import AnyStep
 
 TABLE: Final = "state"
 """What Faust calls the one table of a step."""
@@ -58,7 +58,7 @@ def drop_if_stale(copy: Path, now_seconds: float) -> bool:
     return True
 
 
-async def prepare(steps: Sequence[Step[Any]], settings: EngineSettings) -> dict[str, int]:
+async def prepare(steps: Sequence[AnyStep], settings: EngineSettings) -> dict[str, int]:
     """Check the steps' topics and create what keeps their state. Return each topic's number of partitions.
 
     Raises:
@@ -81,7 +81,7 @@ async def prepare(steps: Sequence[Step[Any]], settings: EngineSettings) -> dict[
     return counts
 
 
-async def _prepare_changelog(admin: Any, step: Step[Any], partitions: int, settings: EngineSettings) -> None:
+async def _prepare_changelog(admin: Any, step: AnyStep, partitions: int, settings: EngineSettings) -> None:
     name = changelog_topic(step.name)
     config = {**_CHANGELOG_CONFIG, **settings.changelog_config}
     with contextlib.suppress(TopicAlreadyExistsError):

@@ -55,4 +55,4 @@ class Surroundings:
     clock_ms: ClockMs = wall_clock_ms
     jitter: Callable[[], float] = random.random
     on_stage: Callable[[str, int], None] = _no_stage
-    """Told of `claimed`, `processed`, `redo`, `facts`, `cells` and `acked` with the partition, right after each."""
+    """Told of `claimed`, `processed`, `staged`, `redo`, `facts`, `cells` and `acked`, right after each."""

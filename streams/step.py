@@ -7,9 +7,9 @@ keeps it durable and gives back, on recovery, exactly the state of the last comm
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 from pydantic import BaseModel
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from abdrift.clock import to_datetime
 from abdrift.cloudevents import CloudEvent
 from abdrift.facts.base import rfc3339
-from abdrift.frames import Frame
+from abdrift.frames import EncodedFrame, Frame
 from abdrift.topics import FactType, Topic
 
 CellT = TypeVar("CellT")
@@ -76,13 +76,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One fact to publish. `event` None is a tombstone."""
+    """One fact, or one frame of another signal, to publish. Neither of them is a tombstone."""
 
     topic: Topic
     key: str
     scope: str
     """The cluster's name, or the scope that decides the partition."""
     event: CloudEvent | None
+    frame: EncodedFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,25 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[CellT]):
-    """What a batch changed: cells by key (None deletes one), facts in order, and what was refused."""
+    """What a batch changed: cells by key (None deletes one), facts in order, and what was refused.
+
+    `staged` are encoded cells that are written before the commit, one by one, and by it count: the commit holds
+    neither them nor what they replace, so they are written once rather than twice. Their keys are new with each
+    batch; until the commit the state is as if they were not there.
+    """
 
     cells: Mapping[str, CellT | None] = field(default_factory=dict)
     facts: Sequence[Outgoing] = ()
     refused: Sequence[Refused] = ()
+    staged: Iterable[tuple[str, bytes]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one batch of a step may hold, in place of what the engine is set to."""
+
+    rows: int
+    size_bytes: int
 
 
 class Step(Protocol[CellT]):
@@ -116,6 +131,36 @@ class Step(Protocol[CellT]):
     def process(self, cells: Mapping[str, CellT], batch: Batch) -> Result[CellT]:
         """Return what the batch changes. Pure."""
         ...
+
+
+class Opened(Protocol):
+    """One partition of an `OpenedStep`, its state held by the step itself."""
+
+    def process(self, batch: Batch) -> Result[bytes]:
+        """Take a batch in and return what it changes, encoded. Where this raises, it is opened anew."""
+        ...
+
+
+@runtime_checkable
+class OpenedStep(Protocol):
+    """A step whose state is too large, or too dear, to be decoded cells that are replaced.
+
+    It is as deterministic as a `Step`: the same cells and records give the same state, however batches were cut.
+    """
+
+    name: str
+    reads: tuple[Topic, ...]
+    writes: tuple[Topic, ...]
+    columns: Mapping[str, Sequence[str]]
+    """By input topic: the columns of its frames that are decoded."""
+    limits: Limits
+
+    def open(self, kept: Mapping[str, bytes], partition: int, partitions: int) -> Opened:
+        """Return a partition's state as its committed cells tell it."""
+        ...
+
+
+AnyStep = Step[Any] | OpenedStep
 
 
 def fact_id(subject: str, kind: str, cause: Cause) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,12 +16,13 @@ from streams.drift.step import DriftStep
 from streams.engine import EngineError, run
 from streams.governor import GovernorStep
 from streams.health import HealthStep
+from streams.rates import RatesStep
 from streams.reduce import ReduceStep
 from streams.rollup import RollupStep
 from streams.settings import EngineSettings
-from streams.step import Step
+from streams.step import AnyStep
 
-STEPS = ("drift", "health", "reduce", "governor", "rollup")
+STEPS = ("drift", "rates", "health", "reduce", "governor", "rollup")
 
 
 def register(app: typer.Typer) -> None:
@@ -63,10 +64,12 @@ def worker(
         raise typer.Exit(1) from error
 
 
-def _step(name: str, keyring: Keyring) -> Step[Any]:
+def _step(name: str, keyring: Keyring) -> AnyStep:
     match name:
         case "drift":
             return DriftStep(verify=keyring.trust_operators.verify)
+        case "rates":
+            return RatesStep()
         case "health":
             return HealthStep()
         case "reduce":

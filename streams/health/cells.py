@@ -3,7 +3,6 @@
 import msgspec
 
 from abdrift.facts.health import HealthReason
-from streams.health.warnings import Warnings
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -80,7 +79,33 @@ class Timers(msgspec.Struct, frozen=True, tag="timers"):
     earliest_ms: int = 0
 
 
-Cell = Resource | Cluster | Index | Timers | Warnings
+class Word(msgspec.Struct, frozen=True, array_like=True):
+    """What was said of one object: Warnings within the window when they became unusual, and the newest one's reason."""
+
+    warnings: int
+    reason: str
+
+
+class Warnings(msgspec.Struct, frozen=True, tag="warnings"):
+    """The objects of one workload whose Warnings are unusual, by `kind/name` as Events have them."""
+
+    words: dict[str, Word] = {}
+
+
+class Unplaced(msgspec.Struct, frozen=True, tag="unplaced"):
+    """The same for objects of one namespace of which no workload is known."""
+
+    words: dict[str, Word] = {}
+
+
+class Told(msgspec.Struct, frozen=True, tag="told"):
+    """The newest frame of words that was taken."""
+
+    epoch: int = -1
+    sequence: int = -1
+
+
+Cell = Resource | Cluster | Index | Timers | Warnings | Unplaced | Told
 
 CLUSTERS = "clusters"
 OBSERVED_SCOPES = ("workload", "gitops", "node")
@@ -103,8 +128,13 @@ def timers_key(cluster: str) -> str:
 
 
 def warnings_key(resource_id: str) -> str:
-    """Return the key of a workload's Warning counts."""
+    """Return the key of the words about a workload's Warnings."""
     return f"warnings/{resource_id}"
+
+
+def unplaced_key(cluster: str, namespace: str) -> str:
+    """Return the key of the words about what is not known in a namespace."""
+    return f"unplaced/{cluster}/{namespace}"
 
 
 def resource_id(scope: str, cluster: str, *parts: str) -> str:

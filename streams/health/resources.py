@@ -5,13 +5,18 @@ import msgspec
 from abdrift.signals.objects import ObjectRow
 from streams.health import hysteresis, wholes
 from streams.health.assess import ASSESSORS, worst
-from streams.health.cells import Reason, Resource, resource_id, warnings_key
-from streams.health.warnings import MINUTE_MS, WINDOW_MINUTES, Warnings, advance
+from streams.health.cells import Reason, Resource, Warnings, resource_id, warnings_key
 from streams.health.work import Work
 
+_WINDOW_MINUTES = 5
+"""Over which `streams.rates` counts Warnings."""
 
-def see(work: Work, row: ObjectRow) -> None:
+
+def see(work: Work, row: ObjectRow) -> str | None:
     """Take an object as an agent saw it; what an agent sent before its restart no longer counts.
+
+    Returns:
+        Its key where it was not known before.
 
     Raises:
         ValueError, TypeError, AttributeError: the object is not of its kind's shape.
@@ -20,7 +25,8 @@ def see(work: Work, row: ObjectRow) -> None:
     scope, assess = ASSESSORS[row.group, row.kind]
     key = _key(row, scope)
     found = tuple(map(Reason.of, assess(row.parsed())))
-    known = work.resource(key) or Resource(
+    before = work.resource(key)
+    known = before or Resource(
         scope=scope,
         cluster=row.cluster,
         group=row.group,
@@ -30,11 +36,12 @@ def see(work: Work, row: ObjectRow) -> None:
         since_ms=work.now_ms,
     )
     if _is_late(work, known):
-        return
+        return None
     seen = msgspec.structs.replace(
         known, uid=row.uid, version=row.version, epoch=work.epoch, seen_ms=row.observed_ms, found=found
     )
     judge(work, key, known, seen)
+    return key if before is None else None
 
 
 def gone(work: Work, row: ObjectRow) -> None:
@@ -60,10 +67,7 @@ def judge(work: Work, key: str, before: Resource, seen: Resource | None = None) 
     if work.cluster(before.cluster).silent:
         given = (Reason("Silent", "its cluster is silent", "unknown", work.now_ms),)
     after = hysteresis.propose(seen or before, worst(given).value, given, work.now_ms)
-    due_ms = hysteresis.due_ms(after)
-    if due_ms is None and work.cells.get(warnings_key(key), Warnings) is not None:
-        due_ms = (work.now_ms // MINUTE_MS + 1) * MINUTE_MS  # the window moves with each minute
-    work.schedule(key, before.cluster, due_ms)
+    work.schedule(key, before.cluster, hysteresis.due_ms(after))
     wholes.keep(work, key, before, after)
 
 
@@ -75,15 +79,12 @@ def forget(work: Work, key: str, resource: Resource) -> None:
 
 
 def _event_reasons(work: Work, key: str) -> tuple[Reason, ...]:
-    counted = work.cells.get(warnings_key(key), Warnings)
-    if counted is None:
+    told = work.cells.get(warnings_key(key), Warnings)
+    if told is None:
         return ()
-    moved = advance(counted, work.now_ms)
-    if moved.spent:
-        work.cells.drop(warnings_key(key))
-    if not moved.unusual:
-        return ()
-    message = f"{moved.recent} Warning events in {WINDOW_MINUTES} minutes, the last: {moved.last_reason}"
+    words = list(told.words.values())
+    count = sum(word.warnings for word in words)
+    message = f"{count} Warning events in {_WINDOW_MINUTES} minutes, the last: {words[-1].reason}"
     return (Reason("WarningEvents", message, "degraded", work.now_ms, "events"),)
 
 

@@ -1,35 +1,30 @@
-"""The health step of one partition: objects and Events in, health facts out."""
+"""The health step of one partition: objects, and words about Events, in; health facts out."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-import pyarrow.compute as pc
 
 from abdrift.facts.health import HealthScope
 from abdrift.frames import Frame
-from abdrift.signals import events, objects
+from abdrift.signals import objects, rates
 from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, Op, SyncDetail, decode_detail
-from abdrift.topics import EVENTS, FLEET_HEALTH, OBJECTS, Topic
-from streams.health import agents, resources, wholes
+from abdrift.topics import FLEET_HEALTH, OBJECTS, RATES, Topic
+from streams.health import agents, resources, warnings, wholes
 from streams.health.assess import ASSESSORS
-from streams.health.cells import Cell, resource_id, warnings_key
-from streams.health.warnings import Warnings, add
+from streams.health.cells import Cell
 from streams.health.work import Work
 from streams.step import Batch, Input, Result
 
 HEARTBEAT_FACT_MS = 60_000
 """How often a cluster's health is said again though nothing changed."""
 
-_WORKLOAD_KINDS = {kind: group for (group, kind), (scope, _) in ASSESSORS.items() if scope == "workload"}
-_MADE_BY_WORKLOADS = ("Pod", "ReplicaSet", "Job")
-
 
 class HealthStep:
     """Health of workloads, namespaces, GitOps objects, nodes and clusters."""
 
     name = "health"
-    reads: tuple[Topic, ...] = (OBJECTS, EVENTS)
+    reads: tuple[Topic, ...] = (OBJECTS, RATES)
     writes: tuple[Topic, ...] = (FLEET_HEALTH,)
     cell_type: Any = Cell
 
@@ -50,8 +45,8 @@ def _take(work: Work, record: Input) -> None:
     work.cause = record.cause()
     if record.frame is None:
         return
-    if record.frame.signal.name == "events":
-        _take_events(work, record.frame)
+    if record.frame.signal is rates.RATES:
+        _take_words(work, record.frame)
         return
     rows = zip(objects.rows_of(record.frame.batch), _epochs(record.frame), strict=True)
     for number, (row, epoch) in enumerate(rows):
@@ -76,7 +71,7 @@ def _take_object(work: Work, row: ObjectRow) -> None:
             case Op.SYNCED:
                 agents.synced(work, row, decode_detail(row, SyncDetail))
             case Op.LISTED | Op.ADDED | Op.MODIFIED if (row.group, row.kind) in ASSESSORS:
-                resources.see(work, row)
+                _see(work, row)
             case Op.DELETED if (row.group, row.kind) in ASSESSORS:
                 resources.gone(work, row)
     except (ValueError, TypeError, AttributeError, ArithmeticError, msgspec.MsgspecError) as error:
@@ -84,41 +79,28 @@ def _take_object(work: Work, row: ObjectRow) -> None:
         work.refuse("bad-row", f"{row.kind} {row.namespace}/{row.name}: {error}")
 
 
-def _take_events(work: Work, frame: Frame) -> None:
-    """Count a frame's Warnings about known workloads. Each workload is judged once, however many there are."""
-    warnings = frame.batch.filter(pc.equal(frame.batch.column("type"), "Warning"))
-    by_object: dict[tuple[str, str, str, str], tuple[int, str]] = {}
-    for row in events.rows_of(warnings):
-        about = (row.cluster, row.namespace, row.object_kind, row.object_name)
-        by_object[about] = (by_object.get(about, (0, ""))[0] + row.count, row.reason)
-    sums: dict[str, tuple[int, str]] = {}
-    for about, (count, why) in by_object.items():
-        key = _workload_of(work, *about)
-        if key is not None:
-            sums[key] = (sums.get(key, (0, ""))[0] + count, why)
-    for key, (count, why) in sums.items():
-        counted = add(work.cells.get(warnings_key(key), Warnings) or Warnings(), work.now_ms, count, why)
-        work.cells.put(warnings_key(key), counted)
+def _see(work: Work, row: ObjectRow) -> None:
+    """Take an object; what was said of its Warnings before it was known counts from now on."""
+    new = resources.see(work, row)
+    if new is not None and warnings.place(work, new, row.cluster, row.namespace):
+        resource = work.resource(new)
+        assert resource is not None, "it was just seen"
+        resources.judge(work, new, resource)
+
+
+def _take_words(work: Work, frame: Frame) -> None:
+    """Take words about Warnings. Each workload is judged once, however many there are of it."""
+    judged: dict[str, None] = {}
+    for part in frame.parts:
+        if warnings.is_new(work, part.epoch, part.sequence):
+            for row in rates.rows_of(frame.batch.slice(part.first_row, part.rows)):
+                key = warnings.take(work, row)
+                if key is not None:
+                    judged[key] = None
+    for key in judged:
         resource = work.resource(key)
-        assert resource is not None, "only known workloads are counted"
+        assert resource is not None, "only known workloads are judged"
         resources.judge(work, key, resource)
-
-
-def _workload_of(work: Work, cluster: str, namespace: str, kind: str, name: str) -> str | None:
-    """Return the id of the workload an Event is about: its own, or the one that a generated name points to."""
-    if kind in _WORKLOAD_KINDS:
-        key = resource_id("workload", cluster, _WORKLOAD_KINDS[kind], kind, namespace, name)
-        if work.resource(key) is not None:
-            return key
-    if kind not in _MADE_BY_WORKLOADS:
-        return None
-    while "-" in name:
-        name = name.rpartition("-")[0]
-        for of_kind, group in _WORKLOAD_KINDS.items():
-            key = resource_id("workload", cluster, group, of_kind, namespace, name)
-            if work.resource(key) is not None:
-                return key
-    return None
 
 
 def _tick(work: Work) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from abdrift import frames
-from abdrift.signals import events, objects
+from abdrift.signals import events, objects, rates
 from abdrift.signals.objects import (
     HeartbeatDetail,
     LostDetail,
@@ -23,7 +23,7 @@ from abdrift.signals.objects import (
 if TYPE_CHECKING:
     from abdrift.signals.schema import Signal
 
-ROWS = {"events": events.EventRow, "objects": objects.ObjectRow}
+ROWS = {"events": events.EventRow, "objects": objects.ObjectRow, "rates": rates.RateRow}
 
 
 @pytest.mark.parametrize("signal", frames.SIGNALS.values(), ids=lambda s: s.name)

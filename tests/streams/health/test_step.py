@@ -6,8 +6,9 @@ import orjson
 import pytest
 
 from abdrift import frames
-from abdrift.signals import events, objects
+from abdrift.signals import objects, rates
 from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, SyncDetail, encode_detail
+from abdrift.signals.rates import RateRow
 from streams.health import HealthStep
 from streams.step import Batch, Input
 
@@ -71,24 +72,20 @@ def deployment(available: int, replicas: int = 2, name: str = "web", op: str = "
     )
 
 
-def warnings(count: int, name: str = "web-7d4b9c6f5-abcde", kind: str = "Pod") -> frames.Frame:
-    row = events.EventRow(
+def warnings(count: int, name: str = "web", kind: str = "Pod", unusual: bool = True, sequence: int = 0) -> frames.Frame:
+    row = RateRow(
         cluster="edge-1",
         namespace="shop",
-        type="Warning",
+        kind=kind,
+        name=name,
+        unusual=unusual,
+        warnings=count,
+        usual_per_minute=0.0,
         reason="BackOff",
-        component="kubelet",
-        object_group="",
-        object_kind=kind,
-        object_name=name,
-        object_uid="p",
-        count=count,
-        first_ms=T0,
         last_ms=T0,
-        observed_ms=T0,
-        uid="e1",
+        judged_ms=T0,
     )
-    encoded = frames.encode(events.EVENTS, events.columns_of([row]), ("kubernetes/edge-1", 1, 0))
+    encoded = frames.encode(rates.RATES, rates.columns_of([row]), ("rates/0", 1, sequence))
     return frames.decode(encoded.value, encoded.headers)
 
 
@@ -190,22 +187,37 @@ def test_deleted_and_unlisted_workloads_are_forgotten() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("web-7d4b9c6f5-abcde", "Pod"), ("web-7d4b9c6f5", "ReplicaSet"), ("web", "Deployment")],
+    [("web", "Pod"), ("web-7d4b9c6f5-abcde", "Pod"), ("web-7d4b9c6f5", "ReplicaSet"), ("web", "Deployment")],
 )
 def test_unusual_warnings_degrade_and_pass(name: str, kind: str) -> None:
     story = Story().feed(0, heartbeat(), deployment(2)).feed(1, frame=warnings(6, name, kind))
     for second in range(2, 14):
         story.feed(second, heartbeat())
     assert story.status(WEB) == "degraded"
+    assert "6 Warning events" in story.latest[WEB]["reasons"][0]["message"]
     assert "BackOff" in story.latest[WEB]["reasons"][0]["message"]
-    for second in range(15, 400, 5):
+    story.feed(15, frame=warnings(0, name, kind, unusual=False, sequence=1))
+    story.feed(16, frame=warnings(6, name, kind))
+    for second in range(17, 60, 5):
         story.feed(second, heartbeat())
-    assert story.status(WEB) == "healthy"
+    assert story.status(WEB) == "healthy", "a frame that comes again, late, says nothing"
+    assert not [key for key in story.cells if key.startswith("warnings/")]
 
 
-def test_warnings_about_nothing_known_are_ignored() -> None:
-    story = Story().feed(0, heartbeat()).feed(1, frame=warnings(100, "stray-pod"))
-    assert not [k for k in story.cells if k.startswith("warnings/")]
+def test_warnings_about_nothing_known_wait_for_it_and_are_few() -> None:
+    story = Story().feed(0, heartbeat())
+    for number in range(150):
+        story.feed(1, frame=warnings(9, f"stray-{number}", sequence=number))
+    assert len(story.cells["unplaced/edge-1/shop"].words) == 100
+    story.feed(2, frame=warnings(7, "web-2", sequence=150))
+    story.feed(3, deployment(2))
+    for second in range(4, 16):
+        story.feed(second, heartbeat())
+    assert story.status(WEB) == "degraded"
+    assert len(story.cells["unplaced/edge-1/shop"].words) == 99
+    for number in range(150):
+        story.feed(17, frame=warnings(0, f"stray-{number}", unusual=False, sequence=200 + number))
+    assert "unplaced/edge-1/shop" not in story.cells
 
 
 def test_a_broken_row_is_refused_and_its_neighbours_are_judged() -> None:

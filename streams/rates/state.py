@@ -1,0 +1,249 @@
+"""One partition's state, and the two ways it changes: sums are taken in, and a beat ends.
+
+Taking in only adds up. What it comes to is settled when a beat of append time is over: totals and windows are
+brought up to date, workloads judged, and what is old let go. Both are functions of the state and what they are given,
+so the changelog keeps just that.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.rates import keys
+from streams.rates.counting import BEAT_MS
+from streams.rates.index import Index
+from streams.rates.packing import Ints
+from streams.rates.sequences import Sequences
+from streams.rates.sums import STAMP_BITS, STAMP_MASK, Heard, Moments, Places, Sums, added
+from streams.rates.vocabulary import MAX_CLUSTERS, Vocabulary
+from streams.rates.windows import KEPT_MINUTES, USUAL_UNIT, WINDOW_MINUTES, Windows
+
+MAX_PLACES: Final = 1 << 17
+MAX_WINDOWS: Final = 1 << 20
+"""Workloads of which Warnings are remembered; a partition's arrays take at most 70 MB for them."""
+QUIET_MS: Final = WINDOW_MINUTES * keys.MINUTE_MS
+"""A cluster without Warnings for so long has none that are unusual, wherever its event time stands still."""
+FORGOTTEN_MS: Final = 24 * 3_600_000
+"""A cluster without Events for so long is forgotten, with its totals."""
+_SWEPT: Final = 1 << 12
+"""Slots that are looked through, each beat, for workloads of which nothing is left."""
+_MOST_WAITING: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Workloads that became unusual or usual again: columns of one length."""
+
+    workloads: Ints
+    unusual: npt.NDArray[np.bool_]
+    warnings: Ints
+    """Within the window."""
+    usual_per_minute: npt.NDArray[np.float64]
+    stamps: Ints
+
+
+class State:
+    """What is known of one partition. Words are numbers of its vocabulary throughout."""
+
+    def __init__(self, belongs: Callable[[str], bool], max_windows: int = MAX_WINDOWS) -> None:
+        self.vocabulary = Vocabulary(belongs)
+        self.sequences = Sequences()
+        self.beat = 0
+        """Append time, in beats, of what waits to be settled, or was settled last."""
+        self.minute = 0
+        """Append time, in minutes, up to which it is settled."""
+        self.settled = 0
+        """How many beats were settled."""
+        self.began = 0
+        """The first beat that was settled: the epoch of what is said."""
+        self.said = 0
+        """Frames said so far: the sequence of the next."""
+        self.counters: dict[str, int] = {}
+        """Events not counted, and frames dropped, by reason."""
+        self.waiting: list[Sums] = []
+        self.places = Index(MAX_PLACES)
+        self.events: Ints = np.zeros(MAX_PLACES, dtype=np.int64)
+        self.warnings: Ints = np.zeros(MAX_PLACES, dtype=np.int64)
+        self.workloads = Index(max_windows)
+        self.windows = Windows(max_windows)
+        self.clock: Ints = np.zeros(MAX_CLUSTERS, dtype=np.int64)
+        """By cluster: the minute of its newest Warning. Only Warnings move it."""
+        self.heard_ms: Ints = np.zeros(MAX_CLUSTERS, dtype=np.int64)
+        self.warned_ms: Ints = np.zeros(MAX_CLUSTERS, dtype=np.int64)
+        self.is_quiet: npt.NDArray[np.bool_] = np.zeros(MAX_CLUSTERS, dtype=bool)
+        self.late: Ints = np.zeros(MAX_CLUSTERS, dtype=np.int64)
+        self.ahead: Ints = np.zeros(MAX_CLUSTERS, dtype=np.int64)
+
+    def is_due(self, beat: int) -> bool:
+        """Whether a record of this beat ends the present one: something waits, or a new minute begins."""
+        return (bool(self.waiting) and beat > self.beat) or beat * BEAT_MS // keys.MINUTE_MS > self.minute
+
+    def take(self, sums: Sums, beat: int) -> None:
+        """Take in what rows of one beat add up to; whatever waits is of the same beat."""
+        for reason, count in sums.refused.items():
+            self.count(reason, count)
+        if not len(sums.heard.clusters):
+            return
+        self.beat = max(beat, self.beat)
+        self.waiting.append(sums)
+        if len(self.waiting) > 1 and sum(len(one.moments.keys) for one in self.waiting) > _MOST_WAITING:
+            self.waiting = [added(self.waiting)]
+
+    def count(self, reason: str, count: int) -> None:
+        """Count what is passed over."""
+        if count:
+            self.counters[reason] = self.counters.get(reason, 0) + count
+
+    def settle(self, beat: int) -> Changes:
+        """End the beats before this one. Return which workloads changed."""
+        sums, self.waiting = added(self.waiting) if self.waiting else Sums(), []
+        now_ms = beat * BEAT_MS
+        moved = self._hear(sums.heard, now_ms)
+        self._add_places(sums.places)
+        touched = self._add_moments(sums.moments, newest=self.beat * BEAT_MS // keys.MINUTE_MS + 2)
+        changes = self._judge(touched, moved)
+        self._sweep()
+        if now_ms // keys.MINUTE_MS > self.minute:
+            self._forget(now_ms)
+        self.minute = now_ms // keys.MINUTE_MS
+        self.beat = beat
+        self.began = self.began or beat
+        self.settled += 1
+        return changes
+
+    def _hear(self, heard: Heard, now_ms: int) -> npt.NDArray[np.bool_]:
+        """Move clusters' clocks on; return for each cluster whether its workloads are to be judged anew."""
+        there = heard.clusters
+        clock = self.clock.copy()
+        self.clock[there] = np.maximum(self.clock[there], heard.event_ms // keys.MINUTE_MS)
+        self.heard_ms[there] = np.maximum(self.heard_ms[there], heard.heard_ms)
+        self.warned_ms[there] = np.maximum(self.warned_ms[there], heard.warned_ms)
+        self.ahead[there] += heard.ahead
+        was_quiet = self.is_quiet
+        self.become_quiet(now_ms)
+        moved: npt.NDArray[np.bool_] = (clock != self.clock) | (was_quiet != self.is_quiet)
+        return moved
+
+    def become_quiet(self, now_ms: int) -> None:
+        """Note which clusters had no Warnings for long; derived, so that it is not kept."""
+        self.is_quiet = self.warned_ms < now_ms - QUIET_MS
+
+    def _add_places(self, places: Places) -> None:
+        slots = _slots(self.places, places.keys)
+        there = slots >= 0
+        self.count("places-full", int(places.events[~there].sum()))
+        self.events[slots[there]] += places.events[there]
+        self.warnings[slots[there]] += places.warnings[there]
+
+    def _add_moments(self, moments: Moments, newest: int) -> Ints:
+        """Lay Warnings into their workloads' windows; return the slots of those workloads, each once."""
+        minutes = keys.minutes(moments.keys, newest)
+        workloads = keys.workloads_of(moments.keys)
+        clusters = keys.cluster_of(workloads)
+        late = minutes <= self.clock[clusters] - KEPT_MINUTES
+        if late.any():
+            np.add.at(self.late, clusters[late], moments.warnings[late])
+        kept = np.flatnonzero(~late)
+        workloads, minutes, warnings = workloads[kept], minutes[kept], moments.warnings[kept]
+        if not len(workloads):
+            return workloads
+        first = np.concatenate([[True], workloads[1:] != workloads[:-1]])
+        begins = np.flatnonzero(first)
+        slots = _slots(self.workloads, workloads[begins], on_new=self._begin)
+        slot_of_row = slots[np.cumsum(first) - 1]
+        there = slot_of_row >= 0
+        self.count("workloads-full", int(warnings[~there].sum()))
+        newest_stamps = np.maximum.reduceat(moments.stamps[kept], begins)[slots >= 0]
+        slots = slots[slots >= 0]
+        self.windows.advance(slots, self._clock_of(slots))
+        self.windows.add(slot_of_row[there], minutes[there], warnings[there])
+        self.windows.stamp[slots] = np.maximum(self.windows.stamp[slots], newest_stamps)
+        return slots
+
+    def _begin(self, slots: Ints) -> None:
+        self.windows.clear(slots, self._clock_of(slots))
+
+    def _clock_of(self, slots: Ints) -> Ints:
+        clocks: Ints = self.clock[keys.cluster_of(self.workloads.key_of(slots))]
+        return clocks
+
+    def _judge(self, touched: Ints, moved: npt.NDArray[np.bool_]) -> Changes:
+        """Judge workloads that have new Warnings, and unusual ones whose time has gone on."""
+        windows = self.windows
+        unusual = np.flatnonzero(windows.unusual[: self.workloads.used])
+        going = unusual[moved[keys.cluster_of(self.workloads.key_of(unusual))]]
+        slots = np.union1d(touched, going)
+        windows.advance(slots, self._clock_of(slots))
+        workloads = self.workloads.key_of(slots)
+        judged = windows.is_unusual(slots) & ~self.is_quiet[keys.cluster_of(workloads)]
+        changed = judged != (windows.unusual[slots] != 0)
+        slots = slots[changed]
+        windows.unusual[slots] = judged[changed]
+        return Changes(
+            workloads[changed],
+            judged[changed],
+            windows.recent(slots),
+            windows.usual[slots] / USUAL_UNIT,
+            windows.stamp[slots],
+        )
+
+    def _sweep(self) -> None:
+        """Let go of workloads of which nothing is left, among some slots each beat."""
+        first = self.settled * _SWEPT % self.workloads.capacity
+        slots = np.arange(first, min(first + _SWEPT, self.workloads.used))
+        slots = slots[self.workloads.key_of(slots) >= 0]
+        self.windows.advance(slots, self._clock_of(slots))
+        self.workloads.remove(slots[self.windows.is_spent(slots)])
+
+    def _forget(self, now_ms: int) -> None:
+        """Let go of clusters that went away, and of words that nothing needs where they grow many."""
+        gone = np.flatnonzero((self.heard_ms > 0) & (self.heard_ms < now_ms - FORGOTTEN_MS))
+        if len(gone):
+            self._forget_clusters(gone)
+        words = self.vocabulary
+        if len(words.namespaces) > words.namespaces.capacity * 7 // 8:
+            places = self.places.keys
+            words.keep_only(words.namespaces, keys.namespace_of_place(places[places >= 0]))
+        if len(words.workloads) > words.workloads.capacity * 7 // 8:
+            known = self.workloads.keys
+            words.keep_only(words.workloads, keys.label_of(known[known >= 0]))
+
+    def _forget_clusters(self, gone: Ints) -> None:
+        for index, cluster_of in ((self.places, keys.cluster_of_place), (self.workloads, keys.cluster_of)):
+            slots = index.slots()
+            index.remove(slots[np.isin(cluster_of(index.key_of(slots)), gone)])
+        occupied = self.places.keys < 0
+        self.events[: self.places.used][occupied] = 0
+        self.warnings[: self.places.used][occupied] = 0
+        for column in self.of_clusters():
+            column[gone] = 0
+        self.vocabulary.clusters.release(gone.tolist())
+        self.count("clusters-forgotten", len(gone))
+
+    def of_clusters(self) -> tuple[npt.NDArray[np.int64], ...]:
+        """Return the arrays that stand by cluster."""
+        return self.clock, self.heard_ms, self.warned_ms, self.late, self.ahead
+
+    @property
+    def size_bytes(self) -> int:
+        """About what the state takes in the changelog."""
+        words = len(self.vocabulary.workloads) + len(self.vocabulary.namespaces) + len(self.vocabulary.clusters)
+        return 24 * self.workloads.used + 12 * self.places.used + 40 * words
+
+    def reason(self, stamp: int) -> tuple[str, int]:
+        """Return a stamp's reason and event time in milliseconds."""
+        return self.vocabulary.reasons.get(stamp & STAMP_MASK, ""), stamp >> STAMP_BITS
+
+
+def _slots(index: Index, wanted: Ints, on_new: Callable[[Ints], None] = lambda _: None) -> Ints:
+    """Return the slots of keys, each given once; those that have none get one while there is room, else -1."""
+    slots = index.find(wanted)
+    new = np.flatnonzero(slots < 0)
+    if len(new):
+        slots[new] = index.insert(wanted[new])
+        given = slots[new]
+        on_new(given[given >= 0])
+    return slots

@@ -1,0 +1,180 @@
+"""The step: frames of Events in, words about unusual workloads out. What it means is told in `streams.rates`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from abdrift import frames
+from abdrift.frames import Frame
+from abdrift.partitions import partition_of
+from abdrift.signals import rates
+from abdrift.topics import EVENTS, RATES, Topic
+from streams.rates import cells, keys, sums
+from streams.rates.cells import Beat, Change, Head, Run
+from streams.rates.counting import BEAT_MS, COLUMNS, Piece, count
+from streams.rates.state import MAX_WINDOWS, Changes, State
+from streams.rates.sums import Sums
+from streams.step import Batch, Limits, Outgoing, Result
+
+MAX_ROWS_SAID: Final = 5_000
+"""Of one frame of words, so that it fits a record."""
+_CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
+"""Deltas grow at least so large before the next checkpoint."""
+
+
+_SUBJECT: Final = ("cluster", "namespace", "kind", "name")
+
+
+class RatesStep:
+    """Counts Events per namespace and Warnings per workload, and says whose rate is unusual."""
+
+    name = "rates"
+    reads: tuple[Topic, ...] = (EVENTS,)
+    writes: tuple[Topic, ...] = (RATES,)
+    columns: Mapping[str, Sequence[str]] = {EVENTS.name: COLUMNS}
+    limits = Limits(rows=2_000_000, size_bytes=16 * 1024 * 1024)
+
+    def __init__(self, max_windows: int = MAX_WINDOWS) -> None:
+        """`max_windows`, a power of two, bounds the workloads of a partition of which Warnings are remembered."""
+        self._max_windows = max_windows
+
+    def open(self, kept: Mapping[str, bytes], partition: int, partitions: int) -> "Opened":
+        """Return a partition's state as its cells tell it, ready to be worked on."""
+        return Opened(kept, partition, partitions, self._max_windows)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a batch changes: for the changelog, and to be said."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    """Frames of the present beat that are not counted yet."""
+    refused: dict[str, int] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    facts: list[Outgoing] = field(default_factory=list)
+
+
+class Opened:
+    """One partition, held open: its state is changed in place, and what changed is returned."""
+
+    def __init__(self, kept: Mapping[str, bytes], partition: int, partitions: int, max_windows: int) -> None:
+        self.state = State(lambda cluster: partition_of(cluster, partitions) == partition, max_windows)
+        self._partition = partition
+        self._head = cells.head_of(kept)
+        for change in cells.restore(kept, self._head, self.state):
+            self._carry_out(change)
+        self._kept = [key for key in kept if key != cells.HEAD]
+        """Keys of cells there are, those that nobody needs any more too."""
+
+    def process(self, batch: Batch) -> Result[bytes]:
+        """Take a batch in. Where this raises, the state is undefined: open it anew."""
+        work = _Work()
+        for record in batch.inputs:
+            beat = record.append_ms // BEAT_MS
+            if self._is_due(work, beat):
+                self._count(work)
+                work.changes.append(Beat(beat))
+                work.facts += self._said(self.state.settle(beat))
+            if record.frame is not None:
+                self._take(work, record.frame, record.append_ms)
+        self._count(work)
+        return self._result(work)
+
+    def _is_due(self, work: _Work, beat: int) -> bool:
+        if work.pieces and beat > work.pieces[-1].append_ms // BEAT_MS:
+            return True
+        return self.state.is_due(beat)
+
+    def _take(self, work: _Work, frame: Frame, append_ms: int) -> None:
+        """Note the rows of a frame whose parts were not seen before."""
+        # A leader's clock may be behind its predecessor's; a beat that has ended stays so.
+        append_ms = max(append_ms, self.state.beat * BEAT_MS, work.pieces[-1].append_ms if work.pieces else 0)
+        fresh = [part for part in frame.parts if self.state.sequences.see(part.source, part.epoch, part.sequence)]
+        for part in frame.parts:
+            if part not in fresh:
+                work.refused["duplicates"] = work.refused.get("duplicates", 0) + part.rows
+        if len(fresh) == len(frame.parts):
+            work.pieces.append(Piece(frame.batch, append_ms))
+        else:
+            work.pieces += [Piece(frame.batch.slice(part.first_row, part.rows), append_ms) for part in fresh]
+
+    def _count(self, work: _Work) -> None:
+        """Count the frames noted and take in what they add up to."""
+        if not work.pieces and not work.refused:
+            return
+        state = self.state
+        beat = work.pieces[-1].append_ms // BEAT_MS if work.pieces else state.beat
+        counted = count(work.pieces, state.vocabulary)
+        counted = Sums(counted.places, counted.moments, counted.heard, counted.refused | work.refused)
+        state.take(counted, beat)
+        work.changes.append(Run(beat, sums.packed(counted), state.vocabulary.told(), state.sequences.touched()))
+        work.pieces, work.refused = [], {}
+
+    def _carry_out(self, change: Change) -> None:
+        """Change the state again as it was changed once."""
+        if isinstance(change, Run):
+            self.state.vocabulary.restore(change.news)
+            self.state.sequences.restore(change.lanes)
+            self.state.take(sums.unpacked(change.sums), change.beat)
+        else:
+            self.state.said += _frames_of(self.state.settle(change.beat))
+
+    def _result(self, work: _Work) -> Result[bytes]:
+        """Return a batch's delta; or a checkpoint, where deltas have grown as large as the state."""
+        if not work.changes:
+            return Result()
+        head, state = self._head, self.state
+        parts = dict(cells.delta(head.next_delta, work.changes))
+        delta_bytes = head.delta_bytes + sum(map(len, parts.values()))
+        staged: Iterable[tuple[str, bytes]]
+        if delta_bytes < max(_CHECKPOINT_BYTES, state.size_bytes):
+            self._head = msgspec.structs.replace(head, next_delta=head.next_delta + 1, delta_bytes=delta_bytes)
+            staged, keys_staged = parts.items(), list(parts)
+        else:
+            sections, staged = cells.checkpoint(head.generation + 1, state)
+            self._head = Head(head.generation + 1, sections, head.next_delta, head.next_delta)
+            keys_staged = cells.section_keys(self._head)
+        changed: dict[str, bytes | None] = dict.fromkeys(cells.needless(self._kept, self._head))
+        self._kept = [key for key in self._kept if key not in changed] + keys_staged
+        return Result({**changed, cells.HEAD: cells.head_cell(self._head)}, work.facts, staged=staged)
+
+    def _said(self, changes: Changes) -> list[Outgoing]:
+        """Return the words about workloads that changed, in an order that numbers do not decide."""
+        if not len(changes.workloads):
+            return []
+        state = self.state
+        columns = self._columns(changes)
+        order = sorted(range(len(changes.workloads)), key=lambda at: [columns[name][at] for name in _SUBJECT])
+        said = []
+        for start in range(0, len(order), MAX_ROWS_SAID):
+            rows = order[start : start + MAX_ROWS_SAID]
+            chosen = {name: [column[at] for at in rows] for name, column in columns.items()}
+            lane = f"{RatesStep.name}/{self._partition}"
+            frame = frames.encode(rates.RATES, chosen, (lane, state.began, state.said))
+            state.said += 1
+            said.append(Outgoing(RATES, lane, chosen["cluster"][0], None, frame))
+        return said
+
+    def _columns(self, changes: Changes) -> dict[str, list[Any]]:
+        words, state = self.state.vocabulary, self.state
+        places = keys.place_of(changes.workloads)
+        kinds_and_names = [words.split(label) for label in keys.label_of(changes.workloads).tolist()]
+        stamps = [state.reason(stamp) for stamp in changes.stamps.tolist()]
+        return {
+            "cluster": [words.clusters[number] for number in keys.cluster_of_place(places).tolist()],
+            "namespace": [words.namespaces[number] for number in keys.namespace_of_place(places).tolist()],
+            "kind": [kind for kind, _ in kinds_and_names],
+            "name": [name for _, name in kinds_and_names],
+            "unusual": changes.unusual.tolist(),
+            "warnings": changes.warnings.tolist(),
+            "usual_per_minute": changes.usual_per_minute.tolist(),
+            "reason": [reason for reason, _ in stamps],
+            "last_ms": [at_ms for _, at_ms in stamps],
+            "judged_ms": [state.beat * BEAT_MS] * len(stamps),
+        }
+
+
+def _frames_of(changes: Changes) -> int:
+    return -(-len(changes.workloads) // MAX_ROWS_SAID)
