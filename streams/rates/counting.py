@@ -126,6 +126,8 @@ class _Run:
         """Return the columns of a frame's Warnings."""
         piece, kinds, names, reasons = self._pieces[frame], self._kind, self._name, self._reason
         rows = self._rows_of_warnings(frame)
+        if len(rows) and not counts[rows].all():
+            rows = rows[counts[rows] > 0]
         about = kinds.of_entries(frame, self._by_object[0])[kinds.indices[frame][rows]]
         about += names.of_entries(frame, self._by_object[1])[names.indices[frame][rows]]
         tag = reasons.of_entries(frame, self._tags)[reasons.indices[frame][rows]]

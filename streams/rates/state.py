@@ -83,11 +83,11 @@ class State:
 
     def take(self, sums: Sums, beat: int) -> None:
         """Take in what rows of one beat add up to; whatever waits is of the same beat."""
+        self.beat = max(beat, self.beat)
         for reason, count in sums.refused.items():
             self.count(reason, count)
         if not len(sums.heard.clusters):
             return
-        self.beat = max(beat, self.beat)
         self.waiting.append(sums)
         if len(self.waiting) > 1 and sum(len(one.moments.keys) for one in self.waiting) > _MOST_WAITING:
             self.waiting = [added(self.waiting)]

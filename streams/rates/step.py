@@ -73,7 +73,9 @@ class Opened:
         work = _Work()
         for record in batch.inputs:
             beat = record.append_ms // BEAT_MS
-            if self._is_due(work, beat):
+            if work.pieces and beat > self._beat(work):
+                self._count(work)
+            if self.state.is_due(beat):
                 self._count(work)
                 work.changes.append(Beat(beat))
                 work.facts += self._said(self.state.settle(beat))
@@ -82,15 +84,14 @@ class Opened:
         self._count(work)
         return self._result(work)
 
-    def _is_due(self, work: _Work, beat: int) -> bool:
-        if work.pieces and beat > work.pieces[-1].append_ms // BEAT_MS:
-            return True
-        return self.state.is_due(beat)
+    def _beat(self, work: _Work) -> int:
+        """Return the present beat: that of the newest frame."""
+        return max(self.state.beat, work.pieces[-1].append_ms // BEAT_MS if work.pieces else 0)
 
     def _take(self, work: _Work, frame: Frame, append_ms: int) -> None:
         """Note the rows of a frame whose parts were not seen before."""
         # A leader's clock may be behind its predecessor's; a beat that has ended stays so.
-        append_ms = max(append_ms, self.state.beat * BEAT_MS, work.pieces[-1].append_ms if work.pieces else 0)
+        append_ms = max(append_ms, self._beat(work) * BEAT_MS)
         fresh = [part for part in frame.parts if self.state.sequences.see(part.source, part.epoch, part.sequence)]
         for part in frame.parts:
             if part not in fresh:
@@ -105,7 +106,7 @@ class Opened:
         if not work.pieces and not work.refused:
             return
         state = self.state
-        beat = work.pieces[-1].append_ms // BEAT_MS if work.pieces else state.beat
+        beat = self._beat(work)
         counted = count(work.pieces, state.vocabulary)
         counted = Sums(counted.places, counted.moments, counted.heard, counted.refused | work.refused)
         state.take(counted, beat)

@@ -1,0 +1,164 @@
+"""Frames of Events for the tests of rates, and what the step makes of them."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from abdrift import frames
+from abdrift.signals import events, rates
+from abdrift.signals.events import EVENTS, EventRow
+from abdrift.topics import EVENTS as TOPIC
+from streams.rates import RatesStep, cells, keys, read
+from streams.rates.state import State
+from streams.rates.step import Opened
+from streams.rates.sums import STAMP_BITS, STAMP_MASK
+from streams.rates.windows import KEPT_MINUTES
+from streams.step import Batch, Input, Outgoing
+
+T0 = 1_790_000_040_000
+MINUTE_MS = 60_000
+MAX_WINDOWS = 1 << 12
+
+
+def event(**changed: Any) -> EventRow:
+    row: dict[str, Any] = {
+        "cluster": "edge-1",
+        "namespace": "shop",
+        "type": "Warning",
+        "reason": "BackOff",
+        "component": "kubelet",
+        "object_group": "apps",
+        "object_kind": "Deployment",
+        "object_name": "web",
+        "count": 1,
+        "first_ms": T0,
+        "last_ms": T0,
+        "observed_ms": T0,
+    }
+    return EventRow(**(row | changed))
+
+
+def encoded(rows: Sequence[EventRow], sequence: int = 0, source: str = "s", epoch: int = 1) -> frames.EncodedFrame:
+    return frames.encode(EVENTS, events.columns_of(rows), (source, epoch, sequence))
+
+
+def decoded(made: frames.EncodedFrame) -> frames.Frame:
+    """Return all columns: what the step reads of them, and the oracle."""
+    return frames.decode(made.value, made.headers)
+
+
+def inputs(told: Iterable[tuple[int, frames.Frame | None]]) -> list[Input]:
+    """Return records appended at these times."""
+    return [Input(TOPIC.name, 0, offset, at_ms, frame=frame) for offset, (at_ms, frame) in enumerate(told)]
+
+
+def projected(record: Input) -> Input:
+    """Return the record as the engine decodes it for the step."""
+    if record.frame is None:
+        return record
+    wanted = RatesStep.columns[TOPIC.name]
+    batch = record.frame.batch.select(list(wanted))
+    frame = frames.Frame(record.frame.signal, record.frame.parts, batch)
+    return Input(record.topic, record.partition, record.offset, record.append_ms, record.key, frame)
+
+
+class Partition:
+    """One partition as the engine keeps it: cells in, cells out."""
+
+    def __init__(self) -> None:
+        self.cells: dict[str, bytes] = {}
+        self.facts: list[Outgoing] = []
+        self.opened = self.open()
+
+    def open(self) -> Opened:
+        return RatesStep(MAX_WINDOWS).open(self.cells, 0, 1)
+
+    def feed(self, records: Sequence[Input], cuts: Iterable[int] = (), reopen: Iterable[int] = ()) -> Partition:
+        """Take records in batches cut before these, and open the state anew before some of them."""
+        bounds = [0, *sorted({cut for cut in cuts if 0 < cut < len(records)}), len(records)]
+        for start, stop in itertools.pairwise(bounds):
+            if start in reopen:
+                self.opened = self.open()
+            result = self.opened.process(Batch(0, 1, [projected(one) for one in records[start:stop]]))
+            for key, value in result.staged:
+                assert key not in self.cells, "a staged cell replaces none"
+                assert len(value) <= 256 * 1024
+                self.cells[key] = value
+            for key, cell in result.cells.items():
+                if cell is None:
+                    del self.cells[key]
+                else:
+                    self.cells[key] = cell
+            self.facts += result.facts
+        return self
+
+    @property
+    def said(self) -> list[tuple[int, tuple[str, str, str, str], bool, int, str]]:
+        rows = [row for fact in self.facts for row in rates.rows_of(_frame(fact).batch)]
+        return [
+            (row.judged_ms, (row.cluster, row.namespace, row.kind, row.name), row.unusual, row.warnings, row.reason)
+            for row in rows
+        ]
+
+
+def _frame(fact: Outgoing) -> frames.Frame:
+    assert fact.frame is not None
+    return frames.decode(fact.frame.value, fact.frame.headers)
+
+
+def portrait(state: State) -> dict[str, Any]:
+    """Return everything that must be the same, in words."""
+    slots = state.workloads.slots()
+    state.windows.advance(slots, state.clock[keys.cluster_of(state.workloads.key_of(slots))])
+    slots = slots[~state.windows.is_spent(slots)]
+    counts: dict[tuple[str, ...], dict[int, int]] = {}
+    for cluster, namespace, kind, name, minute, count in read.warnings(state):
+        counts.setdefault((cluster, namespace, kind, name), {})[minute] = count
+    windows = {}
+    for slot in slots.tolist():
+        key = state.workloads.key_of(state.workloads.slots()[:0] + slot) if False else _key(state, slot)
+        stamp = int(state.windows.stamp[slot])
+        newest = (stamp >> STAMP_BITS, state.vocabulary.reasons[stamp & STAMP_MASK])
+        windows[key] = (counts.get(key, {}), int(state.windows.usual[slot]), newest, bool(state.windows.unusual[slot]))
+    return {
+        "totals": {(c, n): (events_, warnings) for c, n, events_, warnings in read.totals(state)},
+        "windows": windows,
+        "clusters": {
+            name: tuple(int(column[number]) for column in state.of_clusters())
+            for name, number in state.vocabulary.clusters.numbers.items()
+        },
+    }
+
+
+def _key(state: State, slot: int) -> tuple[str, str, str, str]:
+    import numpy as np
+
+    key = state.workloads.key_of(np.array([slot]))
+    words, of_place = state.vocabulary, keys.place_of(key)
+    kind, name = words.split(int(keys.label_of(key)[0]))
+    cluster, namespace = int(keys.cluster_of_place(of_place)[0]), int(keys.namespace_of_place(of_place)[0])
+    return words.clusters[cluster], words.namespaces[namespace], kind, name
+
+
+def random_rows(rng: random.Random, at_ms: int, count: int) -> list[EventRow]:
+    """Return rows of all sorts, seen about this time: mixed, early, late, ahead, repeated, negative."""
+    return [
+        event(
+            cluster=rng.choice(["edge-1", "edge-2", "edge-3"]),
+            namespace=rng.choice(["shop", "mail", ""]),
+            type=rng.choice(["Warning", "Warning", "Normal", "Odd"]),
+            reason=rng.choice(["BackOff", "Unhealthy", "Pulled", ""]),
+            object_kind=(kind := rng.choice(["Pod", "Deployment", "Job", ""])),
+            object_name=rng.choice(["web", "api-000", "web-5f6d8c7b9d-x2vzq", "db-0"] if kind == "Pod" else ["web", "db"]),
+            count=rng.choice([1, 1, 1, 2, 7, 0, -3, 2**31 - 1]) if rng.random() < 0.3 else 1,
+            last_ms=at_ms + rng.choice([0, 0, -500, 700, -MINUTE_MS, -9 * MINUTE_MS, 3 * MINUTE_MS, -4 * MINUTE_MS]),
+        )
+        for _ in range(count)
+    ]
+
+
+assert KEPT_MINUTES == 8, "the oracle has that number in it"
+assert cells.HEAD == "head"
