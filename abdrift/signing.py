@@ -1,7 +1,9 @@
 """Ed25519 signatures over facts: commands, approvals and policies are obeyed only when signed by a trusted key.
 
-What is signed is canonical JSON of the data without its `signature` member: keys sorted, no spaces, UTF-8. Private
-keys are PKCS #8 PEM files readable by their owner alone; public keys are PEM files in a directory of trusted keys.
+What is signed is a prefix that says so, the fact's type (the CloudEvent's `type`), and canonical JSON of its data
+without the `signature` member: keys sorted, no spaces, UTF-8. With the type under the signature, data that were signed
+as one kind of fact are nothing as another. Private keys are PKCS #8 PEM files readable by their owner alone; public
+keys are PEM files in a directory of trusted keys.
 """
 
 import base64
@@ -9,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -17,6 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from abdrift.facts.base import Signature
+
+_DOMAIN: Final = b"abdrift-signature-v1"
 
 
 class SignatureRefused(ValueError):  # noqa: N818  says what happened
@@ -27,8 +31,14 @@ class SignatureRefused(ValueError):  # noqa: N818  says what happened
         self.reason = reason
 
 
+def signed_bytes(fact_type: str, data: Mapping[str, Any]) -> bytes:
+    """Return the bytes that are signed for a fact of this type. Raises as `canonical`."""
+    # JSON holds no NUL and begins with a brace, so where the type ends is never in doubt.
+    return b"\0".join((_DOMAIN, fact_type.encode(), canonical(data)))
+
+
 def canonical(data: Mapping[str, Any]) -> bytes:
-    """Return the bytes that are signed for this data.
+    """Return the data as canonical JSON, without its signature.
 
     Raises:
         TypeError: a value has no JSON form, or an integer is beyond 64 bits.
@@ -53,9 +63,9 @@ class Signer:
         """The id under which verifiers know this key."""
         return key_id(self.private.public_key())
 
-    def sign(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the data (JSON values) with its signature in place."""
-        value = base64.b64encode(self.private.sign(canonical(data))).decode()
+    def sign(self, fact_type: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the data (JSON values) of a fact with its signature in place."""
+        value = base64.b64encode(self.private.sign(signed_bytes(fact_type, data))).decode()
         return {**data, "signature": Signature(key_id=self.key_id, value=value).model_dump(mode="json")}
 
     @classmethod
@@ -86,8 +96,8 @@ class Trust:
 
     keys: Mapping[str, Ed25519PublicKey]
 
-    def verify(self, data: Mapping[str, Any]) -> str:
-        """Return the id of the key that signed the data.
+    def verify(self, fact_type: str, data: Mapping[str, Any]) -> str:
+        """Return the id of the key that signed the data as a fact of this type.
 
         Raises:
             SignatureRefused: unsigned, by an unknown key, or not matching.
@@ -100,9 +110,9 @@ class Trust:
         if public is None or given.get("algorithm") != "Ed25519":
             raise SignatureRefused("unknown-key", f"key {given.get('key_id')!r} is not trusted here")
         try:
-            public.verify(base64.b64decode(str(given.get("value")), validate=True), canonical(data))
+            public.verify(base64.b64decode(str(given.get("value")), validate=True), signed_bytes(fact_type, data))
         except (InvalidSignature, ValueError, TypeError) as error:
-            raise SignatureRefused("bad-signature", "the signature does not match the data") from error
+            raise SignatureRefused("bad-signature", f"the signature does not match the data as {fact_type}") from error
         return str(given["key_id"])
 
     @classmethod

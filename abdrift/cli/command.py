@@ -252,7 +252,7 @@ def word_event(word: Word, signer: Signer, *, approval_id: str, now_ms: int) -> 
         time=rfc3339(to_datetime(now_ms)),
         dataschema=APPROVAL.schema_id,
         cluster=word.cluster,
-        data=signer.sign(approval.model_dump(mode="json", exclude_none=True)),
+        data=signer.sign(APPROVAL.name, approval.model_dump(mode="json", exclude_none=True)),
     )
 
 

@@ -125,7 +125,7 @@ def backtest(
 def policy_event(policy: Policy, signer: Signer, *, revision: int, by: str, now_ms: int) -> CloudEvent:
     """Return the signed fact that puts a policy in force."""
     applied = policy.model_copy(update={"revision": revision, "applied_by": by, "applied_at": to_datetime(now_ms)})
-    data = signer.sign(applied.model_dump(mode="json", exclude_none=True, exclude={"signature"}))
+    data = signer.sign(POLICY.name, applied.model_dump(mode="json", exclude_none=True, exclude={"signature"}))
     return CloudEvent(
         id=stable_id("policy", policy.name, str(revision), data["signature"]["value"]),
         source="/abdrift/cli",
@@ -168,7 +168,7 @@ async def _apply(kafka: KafkaSettings, event: CloudEvent) -> int:
 
 def _standing(event: CloudEvent, trust: Trust) -> str:
     try:
-        return f"trusted ({trust.verify(event.data)})"
+        return f"trusted ({trust.verify(POLICY.name, event.data)})"
     except SignatureRefused as error:
         return f"not trusted here: {error.reason}"
 

@@ -77,7 +77,7 @@ class Evidence(Fact):
 
 
 class Signature(Fact):
-    """An Ed25519 signature over the canonical JSON of the data without this member."""
+    """An Ed25519 signature over the fact's type and the canonical JSON of the data without this member."""
 
     key_id: str = Field(description="The first 16 hex digits of the SHA-256 of the raw public key.")
     algorithm: Literal["Ed25519"] = "Ed25519"

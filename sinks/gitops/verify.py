@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from abdrift.clock import to_ms
 from abdrift.facts.commands import Command
 from abdrift.signing import SignatureRefused, Trust
+from abdrift.topics import COMMAND
 from sinks.gitops.config import GitOpsConfig
 from sinks.gitops.ledger import Ledger
 
@@ -30,9 +31,9 @@ class Position:
 
 
 def authenticate(data: Mapping[str, Any], trust: Trust) -> Command | Refusal:
-    """Return the command if a trusted key signed exactly this data."""
+    """Return the command if a trusted key signed exactly this data as a command."""
     try:
-        trust.verify(data)
+        trust.verify(COMMAND.name, data)
         return Command.model_validate(data)
     except SignatureRefused as refused:
         return Refusal(refused.reason, str(refused))

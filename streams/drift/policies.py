@@ -11,8 +11,8 @@ from abdrift.topics import POLICY
 from streams.drift.work import Work
 from streams.step import Input
 
-Verify = Callable[[Mapping[str, Any]], object]
-"""Raises SignatureRefused where the data are not signed by a trusted key; `abdrift.signing.Trust.verify` is one."""
+Verify = Callable[[str, Mapping[str, Any]], object]
+"""Raises SignatureRefused where no trusted key signed data as a fact of a type, as `abdrift.signing.Trust.verify`."""
 
 _SPREAD_MS = 5
 """Owners are judged again one after another, so that a new policy is no stall."""
@@ -29,7 +29,7 @@ def absorb(work: Work, record: Input, verify: Verify) -> None:
         return
     else:
         try:
-            verify(record.event.data)
+            verify(POLICY.name, record.event.data)
             policy = Policy.model_validate(record.event.data)
         except SignatureRefused as error:
             work.refuse(error.reason, str(error))

@@ -15,6 +15,7 @@ from abdrift.facts.commands import Verb
 from abdrift.facts.governance import Approval, ApprovalAction, Policy
 from abdrift.partitions import FLEET_SCOPE
 from abdrift.signing import SignatureRefused, Trust
+from abdrift.topics import APPROVAL, POLICY
 from streams.governor import breaker
 from streams.governor.cells import (
     CommandCell,
@@ -49,7 +50,7 @@ _SLOTS = {
 def take_policy(work: Work, event: CloudEvent, trust: Trust) -> None:
     """Put a policy in force if it is signed, valid and newer than the one of its name."""
     try:
-        trust.verify(event.data)
+        trust.verify(POLICY.name, event.data)
         policy = Policy.model_validate(event.data)
     except SignatureRefused as error:
         work.audit(event.id, None, "bad-signature", f"policy {event.subject!r}: {error} ({error.reason})")
@@ -69,7 +70,7 @@ def take_policy(work: Work, event: CloudEvent, trust: Trust) -> None:
 def take_word(work: Work, event: CloudEvent, trust: Trust) -> None:
     """Take a person's word in, or say why not."""
     try:
-        trust.verify(event.data)
+        trust.verify(APPROVAL.name, event.data)
         approval = Approval.model_validate(event.data)
     except SignatureRefused as error:
         work.audit(event.id, event.cluster, "bad-signature", f"word on {event.subject!r}: {error} ({error.reason})")

@@ -67,7 +67,7 @@ class _Replay:
     def begin(self, now_ms: int) -> None:
         """Put the policy in force."""
         data = self._policy.model_dump(mode="json", exclude_none=True, exclude={"signature"})
-        event = _event(POLICY, self._policy.name, self._signer.sign(data), now_ms)
+        event = _event(POLICY, self._policy.name, self._signer.sign(POLICY.name, data), now_ms)
         self._process(now_ms, Input(FLEET_REDUCED.name, 0, 0, now_ms, event=event))
 
     def take(self, record: Input) -> None:

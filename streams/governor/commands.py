@@ -41,7 +41,7 @@ def issue(case: Case, warrant: Warrant, signer: Signer) -> str:
     budgets.reserve(work, scopes)
     approval_id = approvals.spend(work, warrant.approval_keys, command.command_id)
     command = command.model_copy(update={"approval_id": approval_id})
-    signed = signer.sign(command.model_dump(mode="json", exclude_none=True))
+    signed = signer.sign(COMMAND.name, command.model_dump(mode="json", exclude_none=True))
     work.say(FLEET_COMMANDS, COMMAND, command.command_id, case.cluster.name, signed)
     _remember(case, warrant, command, scopes)
     return command.command_id

@@ -11,12 +11,12 @@ from abdrift.signing import SignatureRefused
 
 def test_each_role_trusts_only_its_own(tmp_path: Path) -> None:
     ring = Keyring.open(tmp_path / "keys", create=True)
-    command, word = ring.signer_governor.sign({"a": 1}), ring.signer_operator.sign({"a": 1})
-    assert ring.trust_governor.verify(command) == ring.signer_governor.key_id
-    assert ring.trust_operators.verify(word) == ring.signer_operator.key_id
-    for trust, data in ((ring.trust_governor, word), (ring.trust_operators, command)):
+    command, word = ring.signer_governor.sign("c", {"a": 1}), ring.signer_operator.sign("w", {"a": 1})
+    assert ring.trust_governor.verify("c", command) == ring.signer_governor.key_id
+    assert ring.trust_operators.verify("w", word) == ring.signer_operator.key_id
+    for trust, fact_type, data in ((ring.trust_governor, "w", word), (ring.trust_operators, "c", command)):
         with pytest.raises(SignatureRefused, match="not trusted"):
-            trust.verify(data)
+            trust.verify(fact_type, data)
 
 
 def test_keys_that_exist_are_kept(tmp_path: Path) -> None:

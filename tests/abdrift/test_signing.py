@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from abdrift.signing import SignatureRefused, Signer, Trust, canonical, create_key_pair
+from abdrift.signing import SignatureRefused, Signer, Trust, canonical, create_key_pair, signed_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 TRUST = Trust({SIGNER.key_id: SIGNER.private.public_key()})
 DATA = {"command_id": "c1", "fencing": 3, "target": {"kind": "Kustomization", "name": "apps"}, "paths": ["/a", "/b"]}
-SIGNED = SIGNER.sign(DATA)
+TYPE = "dev.abdrift.test.v1"
+SIGNED = SIGNER.sign(TYPE, DATA)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
@@ -40,7 +41,7 @@ def _reordered(value: Any) -> Any:
 @given(st.dictionaries(st.sampled_from("abcdef"), JSON))
 def test_the_order_of_keys_does_not_matter(data: dict[str, Any]) -> None:
     assert canonical(_reordered(data)) == canonical(data)
-    assert TRUST.verify(_reordered(orjson.loads(orjson.dumps(SIGNER.sign(data))))) == SIGNER.key_id
+    assert TRUST.verify(TYPE, _reordered(orjson.loads(orjson.dumps(SIGNER.sign(TYPE, data))))) == SIGNER.key_id
 
 
 def test_canonical_form() -> None:
@@ -75,8 +76,28 @@ REFUSED = [
 @pytest.mark.parametrize(("data", "reason"), REFUSED)
 def test_what_is_not_as_it_was_signed_is_refused(data: dict[str, Any], reason: str) -> None:
     with pytest.raises(SignatureRefused) as refused:
-        TRUST.verify(data)
+        TRUST.verify(TYPE, data)
     assert refused.value.reason == reason
+
+
+OTHER_TYPES = {
+    "another": "dev.abdrift.other.v1",
+    "longer": TYPE + "2",
+    "shorter": TYPE[:-1],
+    "none": "",
+    "with-the-data-in-it": f"{TYPE}\0{{}}",
+}
+
+
+@pytest.mark.parametrize("fact_type", OTHER_TYPES.values(), ids=OTHER_TYPES)
+def test_what_was_signed_as_one_fact_is_nothing_as_another(fact_type: str) -> None:
+    with pytest.raises(SignatureRefused) as refused:
+        TRUST.verify(fact_type, SIGNED)
+    assert refused.value.reason == "bad-signature"
+
+
+def test_the_bytes_that_are_signed() -> None:
+    assert signed_bytes("t", {"b": 1, "a": 2, "signature": {}}) == b'abdrift-signature-v1\0t\0{"a":2,"b":1}'
 
 
 @given(st.integers(0, 63), st.integers(1, 255))
@@ -84,7 +105,7 @@ def test_no_bit_of_a_signature_may_change(position: int, flipped: int) -> None:
     value = bytearray(base64.b64decode(SIGNED["signature"]["value"]))
     value[position] ^= flipped
     with pytest.raises(SignatureRefused):
-        TRUST.verify(_signature(value=base64.b64encode(bytes(value)).decode()))
+        TRUST.verify(TYPE, _signature(value=base64.b64encode(bytes(value)).decode()))
 
 
 def test_a_key_pair_is_kept_private_and_comes_back(tmp_path: Path) -> None:
@@ -93,7 +114,7 @@ def test_a_key_pair_is_kept_private_and_comes_back(tmp_path: Path) -> None:
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     loaded = Signer.load(private)
     assert loaded.key_id == made.key_id
-    assert Trust.load(public.parent).verify(loaded.sign(DATA)) == made.key_id
+    assert Trust.load(public.parent).verify(TYPE, loaded.sign(TYPE, DATA)) == made.key_id
 
 
 def test_a_private_key_is_never_overwritten(tmp_path: Path) -> None:

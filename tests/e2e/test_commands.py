@@ -96,7 +96,7 @@ async def requested_at(app: App) -> str | None:
 
 def forged(stack: Stack, app: App) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(dir=stack.folder))
-    return create_key_pair(folder / "stranger.key", folder / "stranger.pub").sign(command(stack, app))
+    return create_key_pair(folder / "stranger.key", folder / "stranger.pub").sign(COMMAND.name, command(stack, app))
 
 
 def unsigned(stack: Stack, app: App) -> dict[str, Any]:
@@ -104,28 +104,28 @@ def unsigned(stack: Stack, app: App) -> dict[str, Any]:
 
 
 def tampered(stack: Stack, app: App) -> dict[str, Any]:
-    return signer(stack).sign(command(stack, app, verb="suspend")) | {"verb": "reconcile"}
+    return signer(stack).sign(COMMAND.name, command(stack, app, verb="suspend")) | {"verb": "reconcile"}
 
 
 def expired(stack: Stack, app: App) -> dict[str, Any]:
     now = datetime.now(UTC)
     times = {"issued_at": rfc3339(now - 2 * HOUR), "expires_at": rfc3339(now - HOUR)}
-    return signer(stack).sign(command(stack, app, **times))
+    return signer(stack).sign(COMMAND.name, command(stack, app, **times))
 
 
 def wrong_cluster(stack: Stack, app: App) -> dict[str, Any]:
     elsewhere = {"name": app.site.cluster, "uid": str(uuid.uuid4())}
-    return signer(stack).sign(command(stack, app, cluster=elsewhere))
+    return signer(stack).sign(COMMAND.name, command(stack, app, cluster=elsewhere))
 
 
 def fenced(stack: Stack, app: App) -> dict[str, Any]:
     assert highest_fencing(stack) > 0, "a command was carried out before"
-    return signer(stack).sign(command(stack, app, fencing=0))
+    return signer(stack).sign(COMMAND.name, command(stack, app, fencing=0))
 
 
 def without_end(stack: Stack, app: App) -> dict[str, Any]:
     end = rfc3339(datetime.now(UTC) + timedelta(days=30))
-    return signer(stack).sign(command(stack, app, expires_at=end))
+    return signer(stack).sign(COMMAND.name, command(stack, app, expires_at=end))
 
 
 def signer(stack: Stack) -> Signer:

@@ -114,7 +114,7 @@ def test_a_word_is_signed_and_goes_to_its_partition(
     assert record.event.data.items() >= {**signed, "by": "kari", "reason": "drill"}.items()
     assert record.partition == partition_of(scope, PARTITIONS)
     assert record.key == record.event.subject == signed["subject_id"]
-    governed.ring.trust_operators.verify(record.event.data)
+    governed.ring.trust_operators.verify(record.event.type, record.event.data)
 
 
 @pytest.mark.parts

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from abdrift.facts.base import ClusterRef, ObjectRef
 from abdrift.facts.commands import Command, Verb
 from abdrift.signing import Signer, Trust
+from abdrift.topics import COMMAND
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -41,7 +42,7 @@ def command(**changes: Any) -> Command:
 
 
 def signed(given: Command, signer: Signer = SIGNER) -> dict[str, Any]:
-    return signer.sign(given.model_dump(mode="json", exclude_none=True))
+    return signer.sign(COMMAND.name, given.model_dump(mode="json", exclude_none=True))
 
 
 def kustomization(request: str | None = None, *, ready: str = "True", **changes: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from abdrift.clock import to_datetime
 from abdrift.facts.base import ClusterRef
 from abdrift.facts.commands import Command, Outcome, OutcomeResult, Verb
+from abdrift.topics import APPROVAL, COMMAND
 from sinks.gitops.config import GitOpsConfig
 from sinks.gitops.ledger import HOUR_MS, KEPT_MS, Ledger
 from sinks.gitops.verify import Position, Refusal, admit, authenticate, is_resumption
@@ -37,6 +38,11 @@ def _ledger(*outcomes: Outcome) -> Ledger:
 
 AUTHENTICITY = [
     pytest.param(signed(command()), None, id="signed"),
+    pytest.param(
+        SIGNER.sign(APPROVAL.name, command().model_dump(mode="json", exclude_none=True)),
+        "bad-signature",
+        id="signed-as-another-fact",
+    ),
     pytest.param(signed(command(), STRANGER), "unknown-key", id="signed-by-a-stranger"),
     pytest.param(command().model_dump(mode="json", exclude_none=True), "unsigned", id="unsigned"),
     pytest.param(signed(command()) | {"verb": "suspend"}, "bad-signature", id="altered-after-signing"),
@@ -50,7 +56,7 @@ AUTHENTICITY = [
         "bad-signature",
         id="signature-is-no-base64",
     ),
-    pytest.param(SIGNER.sign({"command_id": "c1", "verb": "explode"}), "malformed", id="signed-nonsense"),
+    pytest.param(SIGNER.sign(COMMAND.name, {"command_id": "c1", "verb": "explode"}), "malformed", id="signed-nonsense"),
 ]
 
 

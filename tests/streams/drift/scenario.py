@@ -249,7 +249,7 @@ def edited(
     return made
 
 
-def trusting(data: Mapping[str, Any]) -> None:
+def trusting(_fact_type: str, data: Mapping[str, Any]) -> None:
     """Refuse what carries no signature at all: enough for a step, whose verifier is injected."""
     if not data.get("signature"):
         raise SignatureRefused("unsigned", "there is no signature")

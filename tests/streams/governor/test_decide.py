@@ -200,7 +200,7 @@ def test_a_command_is_signed_over_what_is_published() -> None:
     world = acting()
     world.tell(world.finding())
     published = next(f.event for f in world.said if f.event and "command" in f.event.type)
-    Trust({GOVERNOR.key_id: GOVERNOR.private.public_key()}).verify(published.data)
+    Trust({GOVERNOR.key_id: GOVERNOR.private.public_key()}).verify(published.type, published.data)
     assert published.subject == published.data["command_id"]
     assert published.cluster == "edge-1"
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from abdrift.cloudevents import CloudEvent
+from abdrift.topics import APPROVAL, POLICY
 from streams.governor.cells import WordCell
 from tests.streams.governor.world import ACT, OPERATOR, START_MS, STRANGER, World, acting, brief, stamp
 
@@ -114,7 +115,7 @@ def _tampered(world: World) -> CloudEvent:
 
 
 def _malformed(world: World) -> CloudEvent:
-    data = OPERATOR.sign({"action": "hold"})
+    data = OPERATOR.sign(APPROVAL.name, {"action": "hold"})
     return world.word("approve", "f1").model_copy(update={"data": data})
 
 
@@ -129,7 +130,9 @@ REFUSED: dict[str, tuple[Callable[[World], CloudEvent], str]] = {
     "unsigned-policy": (lambda w: w.policy(ACT, signer=None), "refused: bad-signature"),
     "strangers-policy": (lambda w: w.policy(ACT, signer=STRANGER), "refused: bad-signature"),
     "invalid-policy": (
-        lambda w: w.policy().model_copy(update={"data": OPERATOR.sign({"rules": [{"name": "x", "mode": "yolo"}]})}),
+        lambda w: w.policy().model_copy(
+            update={"data": OPERATOR.sign(POLICY.name, {"rules": [{"name": "x", "mode": "yolo"}]})}
+        ),
         "refused: policy-invalid",
     ),
 }

@@ -131,7 +131,7 @@ class World:
         data = Policy.model_validate({"revision": revision, "rules": rules, **more}).model_dump(
             mode="json", exclude_none=True
         )
-        return self.event(POLICY, "default", signer.sign(data) if signer else data, None)
+        return self.event(POLICY, "default", signer.sign(POLICY.name, data) if signer else data, None)
 
     def inventory(
         self, name: str = "edge-1", *, uid: str | None = "uid", labels: Mapping[str, str] | None = None, **more: Any
@@ -205,7 +205,7 @@ class World:
             "issued_at": stamp(self.now_ms),
             **more,
         }
-        return self.event(APPROVAL, subject, signer.sign(data) if signer else data, None)
+        return self.event(APPROVAL, subject, signer.sign(APPROVAL.name, data) if signer else data, None)
 
     def silence(self, name: str = "edge-1", *, revision: int = 1, code: str = "Silent") -> CloudEvent:
         data = {
