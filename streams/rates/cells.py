@@ -202,7 +202,7 @@ def _columns(of: str, columns: tuple[Any, ...], first: int, end: int) -> Columns
 def _arrays(state: State) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
     """Yield the state's arrays: of what, how many rows are in use, and the columns."""
     places, workloads = state.places, state.workloads
-    yield "clusters", len(state.clock), state.of_clusters()
+    yield "clusters", state.vocabulary.clusters.used, state.of_clusters()
     yield "places", places.used, (places.keys, state.events, state.warnings)
     yield "workloads", workloads.used, (workloads.keys, *state.windows.columns())
 

@@ -31,6 +31,11 @@ class Labels:
             raise KeyError(number)
         return label
 
+    @property
+    def used(self) -> int:
+        """Numbers below this one have had a label."""
+        return len(self._labels)
+
     def number(self, label: str) -> int:
         """Return a label's number, a new one where it has none; `REFUSED` where there is no room."""
         known = self.numbers.get(label)

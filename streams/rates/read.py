@@ -28,7 +28,12 @@ def totals(state: State) -> Iterator[tuple[str, str, int, int]]:
     words = state.vocabulary
     slots = state.places.slots()
     places = state.places.key_of(slots)
-    columns = (keys.cluster_of_place(places), keys.namespace_of_place(places), state.events[slots], state.warnings[slots])
+    columns = (
+        keys.cluster_of_place(places),
+        keys.namespace_of_place(places),
+        state.events[slots],
+        state.warnings[slots],
+    )
     for cluster, namespace, events, warnings in zip(*(column.tolist() for column in columns), strict=True):
         yield words.clusters[cluster], words.namespaces[namespace], events, warnings
 

@@ -7,11 +7,13 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from abdrift import frames
 from abdrift.signals import events, rates
 from abdrift.signals.events import EVENTS, EventRow
 from abdrift.topics import EVENTS as TOPIC
-from streams.rates import RatesStep, cells, keys, read
+from streams.rates import RatesStep, keys, read
 from streams.rates.state import State
 from streams.rates.step import Opened
 from streams.rates.sums import STAMP_BITS, STAMP_MASK
@@ -119,7 +121,7 @@ def portrait(state: State) -> dict[str, Any]:
         counts.setdefault((cluster, namespace, kind, name), {})[minute] = count
     windows = {}
     for slot in slots.tolist():
-        key = state.workloads.key_of(state.workloads.slots()[:0] + slot) if False else _key(state, slot)
+        key = _key(state, slot)
         stamp = int(state.windows.stamp[slot])
         newest = (stamp >> STAMP_BITS, state.vocabulary.reasons[stamp & STAMP_MASK])
         windows[key] = (counts.get(key, {}), int(state.windows.usual[slot]), newest, bool(state.windows.unusual[slot]))
@@ -134,8 +136,6 @@ def portrait(state: State) -> dict[str, Any]:
 
 
 def _key(state: State, slot: int) -> tuple[str, str, str, str]:
-    import numpy as np
-
     key = state.workloads.key_of(np.array([slot]))
     words, of_place = state.vocabulary, keys.place_of(key)
     kind, name = words.split(int(keys.label_of(key)[0]))
@@ -152,7 +152,9 @@ def random_rows(rng: random.Random, at_ms: int, count: int) -> list[EventRow]:
             type=rng.choice(["Warning", "Warning", "Normal", "Odd"]),
             reason=rng.choice(["BackOff", "Unhealthy", "Pulled", ""]),
             object_kind=(kind := rng.choice(["Pod", "Deployment", "Job", ""])),
-            object_name=rng.choice(["web", "api-000", "web-5f6d8c7b9d-x2vzq", "db-0"] if kind == "Pod" else ["web", "db"]),
+            object_name=rng.choice(
+                ["web", "api-000", "web-5f6d8c7b9d-x2vzq", "db-0"] if kind == "Pod" else ["web", "db"]
+            ),
             count=rng.choice([1, 1, 1, 2, 7, 0, -3, 2**31 - 1]) if rng.random() < 0.3 else 1,
             last_ms=at_ms + rng.choice([0, 0, -500, 700, -MINUTE_MS, -9 * MINUTE_MS, 3 * MINUTE_MS, -4 * MINUTE_MS]),
         )
@@ -161,4 +163,3 @@ def random_rows(rng: random.Random, at_ms: int, count: int) -> list[EventRow]:
 
 
 assert KEPT_MINUTES == 8, "the oracle has that number in it"
-assert cells.HEAD == "head"
