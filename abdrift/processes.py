@@ -1,12 +1,14 @@
 """Children that never outlive their parent, and a supervisor that keeps a set of them running.
 
 A child is tied to this process by the kernel (PR_SET_PDEATHSIG), so that nothing is left behind even after a kill -9.
-A child tells that it is ready by creating the file named in `ABDRIFT_READY_FILE`.
+A child tells that it is ready by creating the file named in `ABDRIFT_READY_FILE`. What a child prints goes into a file
+of bounded size; of what is older, one such file is kept.
 """
 
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
 import time
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 READY_FILE_VARIABLE = "ABDRIFT_READY_FILE"
 _POLL_SECONDS = 0.1
 _TAIL_BYTES = 4_000
+LOG_MAX_BYTES = 16 * 1024 * 1024
+"""Of a child's log, and of the older one beside it (`.log.1`)."""
 
 
 class ChildFailed(RuntimeError):  # noqa: N818  named for what happened
@@ -78,6 +82,7 @@ class Supervisor:
         *,
         command: Sequence[str] = (sys.executable, "-m", "abdrift"),
         patience: Patience = Patience(),
+        log_max_bytes: int = LOG_MAX_BYTES,
     ) -> None:
         """Take the programs in the order to start them; logs and ready files go into `directory`.
 
@@ -86,12 +91,14 @@ class Supervisor:
             directory: Created where it does not exist.
             command: What each program's arguments follow.
             patience: How long to wait for what.
+            log_max_bytes: How large a child's log may grow before it is put aside in place of the one before.
 
         """
         self._programs = tuple(programs)
         self._directory = directory
         self._command = tuple(command)
         self._patience = patience
+        self._log_max_bytes = log_max_bytes
         self._children: dict[str, _Child] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._keeping: asyncio.Future[list[None]] | None = None
@@ -161,8 +168,20 @@ class Supervisor:
         """Restart one child whenever it ends; the others do not wait for its back-off."""
         while True:
             await asyncio.sleep(_POLL_SECONDS)
+            await self._bound_log(child.program.name)
             if child.has_ended:
                 await self._restart(child)
+
+    async def _bound_log(self, name: str) -> None:
+        """Put a log aside that has grown too large. The child goes on with its file, which it only appends to."""
+        path = self.log_path(name)
+        if not path.exists() or path.stat().st_size <= self._log_max_bytes:
+            return
+        try:
+            await asyncio.to_thread(shutil.copyfile, path, path.with_suffix(".log.1"))
+        except OSError as error:  # a full disk must not end the programs; its log is what fills it
+            log.warning("%s can't be put aside and is emptied: %s", path, error)
+        os.truncate(path, 0)
 
     async def _restart(self, child: _Child) -> None:
         name, status = child.program.name, child.process.popen.returncode

@@ -143,6 +143,7 @@ def _fetch_all(jars: tuple[Jar, ...], libs: Path, progress: Progress | None) -> 
     total = sum(jar.size_bytes for jar in jars)
     meter = _Meter(total - sum(jar.size_bytes for jar in missing), total, progress)
     with (
+        _trusted_authorities(),
         tempfile.TemporaryDirectory(dir=libs, prefix=_PART_PREFIX) as part,
         ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as threads,
     ):
@@ -152,6 +153,20 @@ def _fetch_all(jars: tuple[Jar, ...], libs: Path, progress: Progress | None) -> 
                 fetch.result()
         finally:
             threads.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _trusted_authorities() -> Iterator[None]:
+    """Have requests trust what OpenSSL's own variables name; it reads others, and jgo lets nothing be passed."""
+    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+    if not named or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
+        yield
+        return
+    os.environ["REQUESTS_CA_BUNDLE"] = named
+    try:
+        yield
+    finally:
+        del os.environ["REQUESTS_CA_BUNDLE"]
 
 
 def _fetch(jar: Jar, libs: Path, part: Path, meter: "_Meter") -> None:
@@ -170,8 +185,8 @@ def _fetch(jar: Jar, libs: Path, part: Path, meter: "_Meter") -> None:
             return
         reason = f"what arrived is not sha256:{jar.sha256} of {jar.size_bytes} bytes"
     raise JarsError(
-        f"The jar {jar.coordinates} can't be fetched: {reason}. Check the network and the proxy settings and "
-        f"run again (what has arrived is kept), or copy the jar to {libs / jar.file_name}."
+        f"The jar {jar.coordinates} can't be fetched: {reason}. Check the network, the proxy settings and "
+        f"SSL_CERT_FILE and run again (what has arrived is kept), or copy the jar to {libs / jar.file_name}."
     )
 
 

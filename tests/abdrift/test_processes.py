@@ -92,6 +92,31 @@ async def test_a_child_that_keeps_ending_is_given_up_with_the_end_of_its_log(tmp
     assert not is_alive(pid)
 
 
+TALKATIVE = READY + "import itertools\nfor n in itertools.count(): print(f'line {n:09}', flush=n % 100 == 0)"
+
+
+async def test_a_childs_log_is_bounded_and_the_older_one_kept(tmp_path: Path) -> None:
+    bound = 50_000
+    chatty = [Program("a", (TALKATIVE,))]
+    async with Supervisor(chatty, tmp_path, command=PYTHON, patience=QUICK, log_max_bytes=bound) as running:
+        older = running.log_path("a").with_suffix(".log.1")
+        await until(older.exists)
+        first = older.read_bytes()[:20]
+        await until(lambda: older.read_bytes()[:20] not in (b"", first))
+    assert running.log_path("a").read_bytes()[:1] != b"\0", "the child appends after it was emptied"
+    assert running.restarts == 0
+
+
+async def test_a_log_that_somebody_removed_ends_nobody(tmp_path: Path) -> None:
+    async with supervisor(tmp_path, a=SLEEP) as running:
+        await running.wait_ready(20)
+        running.log_path("a").unlink()
+        await asyncio.sleep(0.3)
+        assert not running._children["a"].has_ended
+        assert running._keeping
+        assert not running._keeping.done()
+
+
 async def test_a_child_that_is_never_ready_is_named(tmp_path: Path) -> None:
     async with supervisor(tmp_path, a=SLEEP, slow="import time; time.sleep(60)") as running:
         with pytest.raises(ChildFailed, match=r"slow not ready after 0\.3 s"):

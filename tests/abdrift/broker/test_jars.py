@@ -1,7 +1,9 @@
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
+import requests
 
 from abdrift.broker import JarsError, jars
 
@@ -49,6 +51,36 @@ def one_jar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> jars.Jar:
     monkeypatch.setattr(jars, "locked", lambda: (jar,))
     monkeypatch.setattr(jars.time, "sleep", lambda _seconds: None)
     return jar
+
+
+AUTHORITIES = {
+    "openssls-file": ({"SSL_CERT_FILE": "/ca.pem", "SSL_CERT_DIR": "/certs"}, "/ca.pem"),
+    "openssls-folder": ({"SSL_CERT_DIR": "/certs"}, "/certs"),
+    "requests-own-first": ({"SSL_CERT_FILE": "/ca.pem", "REQUESTS_CA_BUNDLE": "/own.pem"}, "/own.pem"),
+    "nothing": ({}, None),
+}
+
+
+@pytest.mark.parametrize(("environ", "trusted"), AUTHORITIES.values(), ids=AUTHORITIES)
+def test_downloads_trust_the_authorities_that_the_user_names(
+    environ: dict[str, str], trusted: str | None, one_jar: jars.Jar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    seen: list[str | bool | None] = []
+
+    def download(jar: jars.Jar, repository: Path, _meter: object) -> Path:
+        seen.append(requests.Session().merge_environment_settings("https://x", {}, None, None, None)["verify"])
+        repository.mkdir()
+        (repository / jar.file_name).write_bytes(b"a jar")
+        return repository / jar.file_name
+
+    monkeypatch.setattr(jars, "_download", download)
+    jars.ensure()
+    assert seen == [trusted or True]
+    assert os.environ.get("REQUESTS_CA_BUNDLE") == environ.get("REQUESTS_CA_BUNDLE")
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, *answers: bytes) -> list[Path]:
