@@ -18,6 +18,8 @@ from abdrift.facts.inventory import ClusterInventory
 DEFAULT_PARTITIONS = 64
 """Fixed for a topic's version: changing it would move most clusters to another partition."""
 
+_CLI = "abdrift.cli"
+"""Reads every topic: for the views of `demo` and `up`, for `command`, `drift` and `policy`, and for `topics cat`."""
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 
@@ -107,7 +109,7 @@ def _signals(noun: str, title: str, writers: tuple[str, ...], readers: tuple[str
         compacted=False,
         retention_ms=_DAY_MS,
         writers=writers,
-        readers=readers,
+        readers=(*readers, _CLI),
         max_message_bytes=8 * 1024 * 1024,
     )
 
@@ -132,7 +134,7 @@ def _fleet(
         compacted=kept_days is None,
         retention_ms=None if kept_days is None else kept_days * _DAY_MS,
         writers=writers,
-        readers=readers,
+        readers=(*readers, _CLI),
         facts=facts,
     )
 
@@ -185,7 +187,7 @@ FLEET_POLICY = _fleet(
     "The policy in force, signed; one copy in every partition",
     "policy name",
     (POLICY,),
-    writers=("abdrift.cli",),
+    writers=(_CLI,),
     readers=("streams.drift", "streams.reduce"),
 )
 FLEET_APPROVALS = _fleet(
@@ -193,7 +195,7 @@ FLEET_APPROVALS = _fleet(
     "What people told the governor, signed",
     "subject id",
     (APPROVAL,),
-    writers=("abdrift.cli",),
+    writers=(_CLI,),
     readers=("streams.reduce",),
 )
 FLEET_COMMANDS = _fleet(
@@ -232,7 +234,7 @@ FLEET_REDUCED = Topic(
     compacted=False,
     retention_ms=7 * _DAY_MS,
     writers=("streams.reduce",),
-    readers=("streams.governor", "streams.rollup"),
+    readers=("streams.governor", "streams.rollup", _CLI),
     facts=(INVENTORY, HEALTH, FINDING, VERDICT, POLICY, APPROVAL, OUTCOME),
     placement=Placement.SINGLE,
 )
@@ -245,7 +247,7 @@ DEAD_LETTERS = Topic(
     compacted=False,
     retention_ms=30 * _DAY_MS,
     writers=("streams", "sinks"),
-    readers=(),
+    readers=(_CLI,),
     facts=(DEAD_LETTER,),
     max_message_bytes=12 * 1024 * 1024,
 )

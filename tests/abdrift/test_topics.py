@@ -28,6 +28,7 @@ def test_a_topic_keeps_its_promises(topic: Topic) -> None:
     assert topic.compacted != ("retention.ms" in config)
     assert (topic.format is Format.CLOUDEVENT) == bool(topic.facts)
     assert topic.writers
+    assert "abdrift.cli" in topic.readers, "`topics cat` reads it"
     assert topic.partitions(12) == (1 if topic is FLEET_REDUCED else 12)
 
 
