@@ -155,7 +155,7 @@ RATES = Topic(
     compacted=False,
     retention_ms=_DAY_MS,
     writers=("streams.rates",),
-    readers=("streams.health",),
+    readers=("streams.health", _CLI),
     max_message_bytes=8 * 1024 * 1024,
 )
 FLEET_INVENTORY = _fleet(
