@@ -44,6 +44,8 @@ _STORE_OPTIONS: Final = {
     "target_file_size_base": 16 * 1024 * 1024,
     "block_cache_size": 4 * 1024 * 1024,
 }
+_FETCH_BYTES: Final = 8 * 1024 * 1024
+"""Of each partition at a time: as much as the largest record."""
 _MAX_REQUEST_BYTES: Final = DEAD_LETTERS.max_message_bytes
 
 
@@ -396,6 +398,7 @@ def _faust_app(step: AnyStep, settings: EngineSettings, partitions: int) -> Any:
         broker_rebalance_timeout=settings.rebalance_timeout_seconds,
         broker_request_timeout=max(settings.request_timeout_seconds, settings.session_timeout_seconds),
         consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=_FETCH_BYTES,
         producer_acks=-1,
         producer_linger=0,
         producer_max_request_size=_MAX_REQUEST_BYTES,

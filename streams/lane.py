@@ -35,6 +35,9 @@ from streams.telemetry import Metrics, event
 
 Headers = Sequence[tuple[str, bytes]]
 
+_BACKLOG_MS: Final = 1_000
+_BACKLOG_SHARE: Final = 4
+_BACKLOG_POLL_SECONDS: Final = 0.005
 _STAGED_BYTES: Final = 2 * 1024 * 1024
 """Staged cells on their way at a time."""
 _CLAIM_TRIES: Final = 10
@@ -279,7 +282,22 @@ class Lane:
                 await asyncio.wait_for(self._wake.wait(), timeout)
             if self._queue and self._shared.settings.linger_ms:
                 await asyncio.sleep(self._shared.settings.linger_ms / 1000)
+        await self._gather_backlog()
         return bool(self._queue) and not self._closing
+
+    async def _gather_backlog(self) -> None:
+        """Wait for more of a backlog, though not for long: what is worth doing at once is done at once."""
+        shared = self._shared
+        enough_bytes = shared.limits.size_bytes // _BACKLOG_SHARE
+        end = time.monotonic() + shared.settings.backlog_linger_ms / 1000
+        while (
+            self._queue
+            and self._queued_bytes < enough_bytes
+            and not self._closing
+            and shared.around.clock_ms() - self._queue[0].record.append_ms > _BACKLOG_MS
+            and time.monotonic() < end
+        ):
+            await asyncio.sleep(_BACKLOG_POLL_SECONDS)
 
     def _next_deadline(self) -> float:
         save = self._saved_at + self._shared.settings.persist_seconds if self._unsaved_records else float("inf")

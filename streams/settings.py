@@ -29,6 +29,8 @@ class EngineSettings:
     """A stopping worker is cut off after so long; nothing is lost by it."""
     linger_ms: int = 2
     """How long a batch waits for company once its first record is there."""
+    backlog_linger_ms: int = 50
+    """The same where that record is older than a second: with much to catch up on, large batches cost less a row."""
     tick_interval_seconds: float = 1.0
     """A partition silent for so long gets a tick, so that its clock goes on."""
     persist_seconds: float = 10.0

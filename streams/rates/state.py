@@ -17,7 +17,7 @@ from streams.rates.counting import BEAT_MS
 from streams.rates.index import Index
 from streams.rates.packing import Ints
 from streams.rates.sequences import Sequences
-from streams.rates.sums import STAMP_BITS, STAMP_MASK, Heard, Moments, Places, Sums, added
+from streams.rates.sums import Heard, Moments, Places, Sums, added
 from streams.rates.vocabulary import MAX_CLUSTERS, Vocabulary
 from streams.rates.windows import KEPT_MINUTES, USUAL_UNIT, WINDOW_MINUTES, Windows
 
@@ -164,7 +164,7 @@ class State:
         return slots
 
     def _begin(self, slots: Ints) -> None:
-        self.windows.clear(slots, self._clock_of(slots))
+        self.windows.minute[slots] = self._clock_of(slots)
 
     def _clock_of(self, slots: Ints) -> Ints:
         clocks: Ints = self.clock[keys.cluster_of(self.workloads.key_of(slots))]
@@ -175,7 +175,8 @@ class State:
         windows = self.windows
         unusual = np.flatnonzero(windows.unusual[: self.workloads.used])
         going = unusual[moved[keys.cluster_of(self.workloads.key_of(unusual))]]
-        slots = np.union1d(touched, going)
+        slots = np.sort(np.concatenate([touched, going]))
+        slots = slots[np.concatenate([[True], slots[1:] != slots[:-1]])] if len(slots) else slots
         windows.advance(slots, self._clock_of(slots))
         workloads = self.workloads.key_of(slots)
         judged = windows.is_unusual(slots) & ~self.is_quiet[keys.cluster_of(workloads)]
@@ -196,7 +197,7 @@ class State:
         slots = np.arange(first, min(first + _SWEPT, self.workloads.used))
         slots = slots[self.workloads.key_of(slots) >= 0]
         self.windows.advance(slots, self._clock_of(slots))
-        self.workloads.remove(slots[self.windows.is_spent(slots)])
+        self._remove(slots[self.windows.is_spent(slots)])
 
     def _forget(self, now_ms: int) -> None:
         """Let go of clusters that went away, and of words that nothing needs where they grow many."""
@@ -212,16 +213,20 @@ class State:
             words.keep_only(words.workloads, keys.label_of(known[known >= 0]))
 
     def _forget_clusters(self, gone: Ints) -> None:
-        for index, cluster_of in ((self.places, keys.cluster_of_place), (self.workloads, keys.cluster_of)):
-            slots = index.slots()
-            index.remove(slots[np.isin(cluster_of(index.key_of(slots)), gone)])
-        occupied = self.places.keys < 0
-        self.events[: self.places.used][occupied] = 0
-        self.warnings[: self.places.used][occupied] = 0
+        slots = self.workloads.slots()
+        self._remove(slots[np.isin(keys.cluster_of(self.workloads.key_of(slots)), gone)])
+        slots = self.places.slots()
+        slots = slots[np.isin(keys.cluster_of_place(self.places.key_of(slots)), gone)]
+        self.places.remove(slots)
+        self.events[slots] = self.warnings[slots] = 0
         for column in self.of_clusters():
             column[gone] = 0
         self.vocabulary.clusters.release(gone.tolist())
         self.count("clusters-forgotten", len(gone))
+
+    def _remove(self, slots: Ints) -> None:
+        self.workloads.remove(slots)
+        self.windows.clear(slots)
 
     def of_clusters(self) -> tuple[npt.NDArray[np.int64], ...]:
         """Return the arrays that stand by cluster."""
@@ -232,10 +237,6 @@ class State:
         """About what the state takes in the changelog."""
         words = len(self.vocabulary.workloads) + len(self.vocabulary.namespaces) + len(self.vocabulary.clusters)
         return 24 * self.workloads.used + 12 * self.places.used + 40 * words
-
-    def reason(self, stamp: int) -> tuple[str, int]:
-        """Return a stamp's reason and event time in milliseconds."""
-        return self.vocabulary.reasons.get(stamp & STAMP_MASK, ""), stamp >> STAMP_BITS
 
 
 def _slots(index: Index, wanted: Ints, on_new: Callable[[Ints], None] = lambda _: None) -> Ints:

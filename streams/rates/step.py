@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from abdrift import frames
 from abdrift.frames import Frame
 from abdrift.partitions import partition_of
-from abdrift.signals import rates
+from abdrift.signals.rates import RATES as RATES_SIGNAL
 from abdrift.topics import EVENTS, RATES, Topic
-from streams.rates import cells, keys, sums
+from streams.rates import cells, facts, sums
 from streams.rates.cells import Beat, Change, Head, Run
 from streams.rates.counting import BEAT_MS, COLUMNS, Piece, count
 from streams.rates.state import MAX_WINDOWS, Changes, State
@@ -22,9 +22,6 @@ MAX_ROWS_SAID: Final = 5_000
 """Of one frame of words, so that it fits a record."""
 _CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
 """Deltas grow at least so large before the next checkpoint."""
-
-
-_SUBJECT: Final = ("cluster", "namespace", "kind", "name")
 
 
 class RatesStep:
@@ -145,36 +142,15 @@ class Opened:
         """Return the words about workloads that changed, in an order that numbers do not decide."""
         if not len(changes.workloads):
             return []
-        state = self.state
-        columns = self._columns(changes)
-        order = sorted(range(len(changes.workloads)), key=lambda at: [columns[name][at] for name in _SUBJECT])
-        said = []
-        for start in range(0, len(order), MAX_ROWS_SAID):
-            rows = order[start : start + MAX_ROWS_SAID]
-            chosen = {name: [column[at] for at in rows] for name, column in columns.items()}
-            lane = f"{RatesStep.name}/{self._partition}"
-            frame = frames.encode(rates.RATES, chosen, (lane, state.began, state.said))
-            state.said += 1
-            said.append(Outgoing(RATES, lane, chosen["cluster"][0], None, frame))
+        rows = facts.rows(changes, self.state)
+        lane, said = f"{RatesStep.name}/{self._partition}", []
+        for start in range(0, rows.num_rows, MAX_ROWS_SAID):
+            chosen = rows.slice(start, MAX_ROWS_SAID)
+            columns = dict(zip(chosen.schema.names, chosen.columns, strict=True))
+            frame = frames.encode(RATES_SIGNAL, columns, (lane, self.state.began, self.state.said))
+            self.state.said += 1
+            said.append(Outgoing(RATES, lane, columns["cluster"][0].as_py(), None, frame))
         return said
-
-    def _columns(self, changes: Changes) -> dict[str, list[Any]]:
-        words, state = self.state.vocabulary, self.state
-        places = keys.place_of(changes.workloads)
-        kinds_and_names = [words.split(label) for label in keys.label_of(changes.workloads).tolist()]
-        stamps = [state.reason(stamp) for stamp in changes.stamps.tolist()]
-        return {
-            "cluster": [words.clusters[number] for number in keys.cluster_of_place(places).tolist()],
-            "namespace": [words.namespaces[number] for number in keys.namespace_of_place(places).tolist()],
-            "kind": [kind for kind, _ in kinds_and_names],
-            "name": [name for _, name in kinds_and_names],
-            "unusual": changes.unusual.tolist(),
-            "warnings": changes.warnings.tolist(),
-            "usual_per_minute": changes.usual_per_minute.tolist(),
-            "reason": [reason for reason, _ in stamps],
-            "last_ms": [at_ms for _, at_ms in stamps],
-            "judged_ms": [state.beat * BEAT_MS] * len(stamps),
-        }
 
 
 def _frames_of(changes: Changes) -> int:

@@ -48,11 +48,10 @@ class Windows:
         """Return the arrays, each by slot."""
         return self.counts, self.minute, self.usual, self.stamp, self.unusual
 
-    def clear(self, slots: Ints, minutes: Ints) -> None:
-        """Begin anew, at these minutes."""
+    def clear(self, slots: Ints) -> None:
+        """Leave slots as if they had never been used."""
         for column in self.columns():
             column[slots] = 0
-        self.minute[slots] = minutes
 
     def advance(self, slots: Ints, to: Ints) -> None:
         """Move on to these minutes, where they are later; minutes that leave teach the usual rate."""
