@@ -33,6 +33,8 @@ class Observed:
     """The newest health fact of the whole fleet."""
     findings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Every finding seen, newest revision, by id."""
+    told_ms: dict[str, int] = field(default_factory=dict)
+    """When Kafka took the first fact of each finding, in milliseconds since the epoch."""
     verdicts: dict[str, str] = field(default_factory=dict)
     """What is known of each GitOps object, by verdict id."""
     commands: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -44,12 +46,13 @@ class Observed:
     breaker_open: bool = False
     lines: deque[Line] = field(default_factory=lambda: deque(maxlen=_LINES))
 
-    def absorb(self, event: CloudEvent) -> None:
-        """Take one fact into account; a type this does not know changes nothing."""
+    def absorb(self, event: CloudEvent, append_ms: int) -> None:
+        """Take one fact into account, which Kafka took at a time; a type this does not know changes nothing."""
         data, cluster = event.data, event.cluster or ""
         if event.type == HEALTH.name:
             self._health(data, cluster)
         elif event.type == FINDING.name:
+            self.told_ms.setdefault(event.subject, append_ms)
             self._finding(event, data, cluster)
         elif event.type == VERDICT.name:
             self.verdicts[event.subject] = data["verdict"]

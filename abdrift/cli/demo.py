@@ -25,7 +25,7 @@ from abdrift.cli.pipeline import Pipeline, PipelineSpec, running
 from abdrift.cli.service import beside
 from abdrift.cli.steering import approve, publish_policy
 from abdrift.cli.view import Phase, Scene, View
-from abdrift.clock import parse_rfc3339_ms, wall_clock_ms
+from abdrift.clock import wall_clock_ms
 from abdrift.facts.commands import Verb
 from abdrift.facts.governance import Backoff, Breaker, Budget, Budgets, DriftAllowance, Limits, Mode, Policy, Rule
 from abdrift.fleet import Fleet, Member
@@ -298,8 +298,8 @@ def _members(fleet: SimulatedFleet, directory: Path) -> Fleet:
 
 
 async def _absorb(show: _Show, pipeline: Pipeline) -> None:
-    async for event in follow(pipeline.kafka):
-        show.seen.absorb(event)
+    async for event, append_ms in follow(pipeline.kafka):
+        show.seen.absorb(event, append_ms)
 
 
 async def _count(show: _Show, pipeline: Pipeline) -> None:
@@ -383,19 +383,16 @@ async def _settle(show: _Show, ledger: Ledger) -> None:
 
 
 def observed_findings(seen: Observed) -> list[dict[str, Any]]:
-    """Return the findings as the simulator's ledger takes them."""
-    found = []
-    for finding in seen.findings.values():
-        opened_ms = parse_rfc3339_ms(finding["times"]["opened_at"]) or 0
-        found.append(
-            {
-                "cluster": finding["cluster"]["name"],
-                "kind": finding["kind"],
-                "object": finding["object"],
-                "opened_at_ns": opened_ms * 1_000_000,
-            }
-        )
-    return found
+    """Return the findings as the simulator's ledger takes them, each opened when it was in Kafka for all to read."""
+    return [
+        {
+            "cluster": finding["cluster"]["name"],
+            "kind": finding["kind"],
+            "object": finding["object"],
+            "opened_at_ns": seen.told_ms[finding_id] * 1_000_000,
+        }
+        for finding_id, finding in seen.findings.items()
+    ]
 
 
 def summary(seen: Observed, ledger: Ledger, *, clusters: int, rows_in: int) -> dict[str, Any]:

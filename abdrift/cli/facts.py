@@ -15,13 +15,16 @@ FACTS = tuple(topic.name for topic in TOPICS if topic.format is Format.CLOUDEVEN
 SIGNALS = (OBJECTS.name, EVENTS.name)
 
 
-async def follow(kafka: KafkaSettings) -> AsyncIterator[CloudEvent]:
-    """Yield every fact of the fleet topics, from the beginning on; what is no fact is passed over."""
+async def follow(kafka: KafkaSettings) -> AsyncIterator[tuple[CloudEvent, int]]:
+    """Yield every fact of the fleet topics, from the beginning on, with when Kafka took it (ms since the epoch).
+
+    What is no fact is passed over.
+    """
     async with consumer(kafka, *FACTS, **_PATIENT) as client:
         async for record in client:
             event = _event(record)
             if event is not None:
-                yield event
+                yield event, record.timestamp
 
 
 def _event(record: ConsumerRecord) -> CloudEvent | None:

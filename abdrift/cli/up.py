@@ -146,5 +146,5 @@ async def _up(spec: PipelineSpec, policy: Policy | None, console: Console | None
 
 
 async def _absorb(seen: Observed, pipeline: Pipeline) -> None:
-    async for event in follow(pipeline.kafka):
-        seen.absorb(event)
+    async for event, append_ms in follow(pipeline.kafka):
+        seen.absorb(event, append_ms)
