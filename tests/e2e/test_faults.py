@@ -138,7 +138,8 @@ async def edit(app: App, number: int) -> None:
     await asyncio.sleep(PAUSE_SECONDS)
 
 
-@pytest.mark.parametrize(("backend", "name"), ON, indirect=["backend"])
+# As one of the two is no fixture, the scope were the function's otherwise, and each case had a pipeline of its own.
+@pytest.mark.parametrize(("backend", "name"), ON, indirect=["backend"], scope="session")
 async def test_no_finding_is_missed_and_none_doubled(stack: Stack, name: str) -> None:
     fault = FAULTS[name]
     app = await stack.deploy(many())

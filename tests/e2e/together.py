@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from tests.e2e.stack import Stack
 
@@ -82,24 +82,24 @@ class Together:
 
 
 def arrange(items: list[pytest.Item]) -> dict[str, Together]:
-    """Put each backend's tests that run side by side before its others, and return them by backend."""
+    """Order the tests by backend, those that run side by side before its others, and return these by backend."""
     groups: dict[str, Together] = {}
-    for backend, places in _by_backend(items).items():
-        group = groups[backend] = Together()
-        chosen = sorted((items[place] for place in places), key=lambda item: not _is_together(item))
-        for place, item in zip(places, chosen, strict=True):
-            items[place] = item
-            assert isinstance(item, pytest.Function)
-            (group.add if _is_together(item) else group.keep_apart)(item)
+    chosen: dict[int, pytest.Function] = {
+        place: item
+        for place, item in enumerate(items)
+        if isinstance(item, pytest.Function) and "stack" in item.fixturenames
+    }
+    backends = list(dict.fromkeys(_backend(item) for item in chosen.values()))
+    ordered = sorted(chosen.values(), key=lambda item: (backends.index(_backend(item)), not _is_together(item)))
+    for place, item in zip(chosen, ordered, strict=True):
+        items[place] = item
+        group = groups.setdefault(_backend(item), Together())
+        (group.add if _is_together(item) else group.keep_apart)(item)
     return groups
 
 
-def _by_backend(items: Iterable[pytest.Item]) -> dict[str, list[int]]:
-    places: dict[str, list[int]] = {}
-    for place, item in enumerate(items):
-        if "stack" in getattr(item, "fixturenames", ()) and (spec := getattr(item, "callspec", None)):
-            places.setdefault(spec.params["backend"], []).append(place)
-    return places
+def _backend(item: pytest.Function) -> str:
+    return str(item.callspec.params["backend"])
 
 
 def _is_together(item: pytest.Item) -> bool:
