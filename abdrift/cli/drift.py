@@ -3,15 +3,13 @@
 import typer
 
 from abdrift.cli.drift_judge import judge
+from abdrift.cli.drift_list import list_findings
+from abdrift.cli.kafka import with_kafka
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    group = typer.Typer(help="Ask whether and why something is drift.", no_args_is_help=True)
-    group.callback()(_drift)
+    group = typer.Typer(help="See what is drift, and ask why something is.", no_args_is_help=True)
+    group.command("list")(with_kafka(list_findings))
     group.command("judge")(judge)
     app.add_typer(group, name="drift")
-
-
-def _drift() -> None:
-    """Keep `judge` a subcommand although it is the only one."""
