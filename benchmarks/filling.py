@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.errors import for_code
 
@@ -16,31 +16,50 @@ from benchmarks.workload import Workload
 JSON_BATCH_BYTES: Final = 1 << 20
 """Of uncompressed JSON in a batch: a broker takes no larger one by default, and zstd sees much at once."""
 _IN_FLIGHT: Final = 64
-_FORGOTTEN_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 30.0
 
 
 async def create(settings: KafkaSettings, topic: str, partitions: int, config: dict[str, str]) -> None:
     """Create a topic; an existing one is deleted first."""
-    await forget(settings, topics=(topic,))
+    await forget(settings, topic)
     async with kafka.admin(settings) as admin:
         answer = await admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=config)])
     for _, code, *message in answer.topic_errors:
         if code:
             raise for_code(code)(*message)
-
-
-async def forget(settings: KafkaSettings, *, topics: Sequence[str] = (), groups: Sequence[str] = ()) -> None:
-    """Delete topics and consumer groups where they exist, and return when the broker has forgotten the topics."""
-    deadline = time.monotonic() + _FORGOTTEN_SECONDS
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     async with kafka.admin(settings) as admin:
-        if groups:
-            await admin.delete_consumer_groups(list(groups))
+        # A producer that comes before the partitions have leaders logs an error at each try.
+        while not _led(await admin.describe_topics([topic]), partitions):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{topic} was created, and has no leaders after {_PATIENCE_SECONDS:g} s")
+            await asyncio.sleep(0.1)
+
+
+def _led(described: list[dict[str, Any]], partitions: int) -> bool:
+    found = [partition for topic in described for partition in topic["partitions"]]
+    return len(found) == partitions and all(partition["leader"] >= 0 for partition in found)
+
+
+async def forget(settings: KafkaSettings, *topics: str) -> None:
+    """Delete topics where they exist, and return when the broker has forgotten them."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    async with kafka.admin(settings) as admin:
         if present := set(topics) & set(await admin.list_topics()):
             await admin.delete_topics(sorted(present))
         while set(topics) & set(await admin.list_topics()):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the broker still knows {topics} {_FORGOTTEN_SECONDS:g} s after their deletion")
+                raise TimeoutError(f"the broker still knows {topics} {_PATIENCE_SECONDS:g} s after their deletion")
             await asyncio.sleep(0.1)
+
+
+async def rewind(settings: KafkaSettings, group: str, topic: str) -> None:
+    """Have a group without members begin a topic anew: aiokafka's admin client can't delete groups."""
+    partitions = await kafka.partition_count(settings, topic)
+    async with kafka.consumer(settings, group_id=group) as consumer:
+        where = [TopicPartition(topic, partition) for partition in range(partitions)]
+        consumer.assign(where)
+        await consumer.commit(dict.fromkeys(where, 0))
 
 
 async def fill_frames(settings: KafkaSettings, topic: str, workload: Workload) -> None:

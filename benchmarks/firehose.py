@@ -47,6 +47,10 @@ class FirehoseSpec:
     """The first one is what engines are compared on."""
     seed: int = 1
     partitions: int = PARTITIONS
+    clusters_per_frame: int | None = None
+    """None: a lane of many. 1: one cluster a record."""
+    profile: Path | None = None
+    """Where a flame graph of Abdrift's last run goes."""
 
     def rows_of(self, engine: Engine, rows_per_frame: int) -> int:
         """Return how many rows a run of an engine takes: whole frames of each partition."""
@@ -82,7 +86,13 @@ class _Stage:
     def workload(self, rows: int, rows_per_frame: int) -> Workload:
         spec = self.spec
         return Workload(
-            WorkloadSpec(rows=rows, rows_per_frame=rows_per_frame, seed=spec.seed, partitions=spec.partitions)
+            WorkloadSpec(
+                rows=rows,
+                rows_per_frame=rows_per_frame,
+                seed=spec.seed,
+                partitions=spec.partitions,
+                clusters_per_frame=spec.clusters_per_frame,
+            )
         )
 
 
@@ -114,7 +124,7 @@ def _run_all(stage: _Stage, scratch: Path) -> list[Series]:
     asyncio.run(provision.create(stage.kafka, partitions=spec.partitions, replication=1))
     series: list[Series] = []
     for index, rows_per_frame in enumerate(spec.rows_per_frame):
-        chosen = [e for e in spec.engines if index == 0 or e.reads is not Reads.JSON]
+        chosen = [e for e in spec.engines if index == 0 or e.reads.has_frames]
         bytes_per_row = {
             reads: _fill(stage, reads, [e for e in chosen if e.reads is reads], rows_per_frame) for reads in Reads
         }
@@ -166,6 +176,7 @@ def _run_one(stage: _Stage, series: Series, folder: Path) -> Measured:
         folder=folder,
         core=stage.core,
         timeout_seconds=_TIMEOUT_SECONDS,
+        profile=stage.spec.profile,
     )
     measured = engine.run(job)
     if engine.counts:

@@ -17,7 +17,8 @@ class EventKind:
     object_group: str
     object_kind: str
     message: str
-    """Fields: {name}, {pod}, {namespace}, {hash}, {ip}, {number}, {milliseconds}, {size_bytes}, {uid}."""
+    """Fields: {name}, {pod}, {namespace}, {hash}, {ip}, {number}, {milliseconds}, {scheduled}, {uid}; of the
+    workload's image, {tag} and {image_bytes}."""
     has_milliseconds: bool = False
     """Written by events.k8s.io/v1, whose times are finer than the second of the older API."""
 
@@ -30,8 +31,8 @@ NORMAL: Final = (
         "kubelet",
         "",
         "Pod",
-        'Successfully pulled image "registry.fleet.example/{name}:v1.{number}" in {milliseconds}ms '
-        "({milliseconds}ms including waiting). Image size: {size_bytes} bytes.",
+        'Successfully pulled image "registry.fleet.example/{name}:v1.{tag}" in {milliseconds}ms '
+        "({milliseconds}ms including waiting). Image size: {image_bytes} bytes.",
     ),
     EventKind("Created", "kubelet", "", "Pod", "Created container: {name}"),
     EventKind("Started", "kubelet", "", "Pod", "Started container {name}"),
@@ -59,7 +60,7 @@ NORMAL: Final = (
         "cronjob-controller",
         "batch",
         "CronJob",
-        "Saw completed job: {name}-{size_bytes}, condition: Complete",
+        "Saw completed job: {name}-{scheduled}, condition: Complete",
     ),
     EventKind(
         "SuccessfulRescale",
@@ -107,7 +108,7 @@ WARNING: Final = (
         "kubelet",
         "",
         "Pod",
-        'Failed to pull image "registry.fleet.example/{name}:v1.{number}": rpc error: code = NotFound desc = '
+        'Failed to pull image "registry.fleet.example/{name}:v1.{tag}": rpc error: code = NotFound desc = '
         "failed to pull and unpack image: sha256:{hash}{hash}: not found",
     ),
     EventKind(

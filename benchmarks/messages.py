@@ -1,5 +1,6 @@
 """Free text and UIDs for a workload's rows: templates filled with names, hashes and numbers."""
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ def messages(rng: np.random.Generator, event_kind: npt.NDArray[np.int64], column
     hashes = [f"{number:010x}" for number in rng.integers(0, 1 << 40, size)]
     numbers = rng.integers(1, 200, size).tolist()
     milliseconds = rng.integers(20, 30_000, size).tolist()
-    sizes = rng.integers(1 << 20, 1 << 29, size).tolist()
+    scheduled = rng.integers(29_833_000, 29_834_000, size).tolist()
     drawn_uids = uids(rng, size).to_pylist()
     templates = [kind.message.format for kind in kubernetes_events.ALL]
     return pa.array(
@@ -27,14 +28,17 @@ def messages(rng: np.random.Generator, event_kind: npt.NDArray[np.int64], column
             pod=f"{name}-{digest[:9]}-{digest[5:]}",
             namespace=namespace,
             hash=digest,
-            ip=f"10.{number}.{size_bytes & 255}.{size_bytes >> 8 & 255}",
+            ip=f"10.{number}.{duration & 255}.{duration >> 8}",
             number=number,
             milliseconds=duration,
-            size_bytes=size_bytes,
+            scheduled=minutes,
+            # The same image is as large in every cluster.
+            tag=zlib.crc32(name.encode()) % 200,
+            image_bytes=zlib.crc32(name.encode()) >> 3,
             uid=uid,
         )
-        for code, name, namespace, digest, number, duration, size_bytes, uid in zip(
-            event_kind.tolist(), names, namespaces, hashes, numbers, milliseconds, sizes, drawn_uids, strict=True
+        for code, name, namespace, digest, number, duration, minutes, uid in zip(
+            event_kind.tolist(), names, namespaces, hashes, numbers, milliseconds, scheduled, drawn_uids, strict=True
         )
     )
 

@@ -52,14 +52,15 @@ class WorkloadSpec:
     clusters: int = 1_000
     namespaces: int = 17
     workloads: int = 1_000
-    rows_per_second: int = 250_000
-    """How fast the fleet speaks, by event time; it decides how many minutes the rows span."""
+    rows_per_second: int = 500_000
+    """How fast the fleet speaks, by event time; it decides how many minutes the rows span. No more of them than a
+    workload's window keeps, so that an engine's last state can be held against the oracle."""
     clusters_per_frame: int | None = None
     """None: a lane of many, so any cluster of the frame's partition. 1: one cluster a record."""
     messages: bool = False
     """Whether rows carry free text."""
     uids: bool = False
-    """Whether rows carry the UIDs of the object and of the Event, which collectors leave out: nothing compresses them."""
+    """Whether rows carry the UIDs of the object and of the Event; collectors leave them out."""
     pod_names: bool = False
     """Whether Pods have generated names (api-000-5f6d8c7b9d-x2vzq): three replicas, named otherwise in each cluster."""
 

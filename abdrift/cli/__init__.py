@@ -15,7 +15,21 @@ from typer.core import TyperGroup
 from abdrift import __version__
 from abdrift.cli import printing
 
-MODULES = ("demo", "up", "broker", "topics", "agent", "git", "worker", "sink", "drift", "command", "policy", "keys")
+MODULES = (
+    "demo",
+    "up",
+    "broker",
+    "topics",
+    "agent",
+    "git",
+    "worker",
+    "sink",
+    "drift",
+    "command",
+    "policy",
+    "keys",
+    "bench",
+)
 """In the order in which help lists their commands; each is named as its command."""
 
 

@@ -5,13 +5,14 @@
 
 from typing import Final
 
-from benchmarks.engines import abdrift, bytewax, faust, flink, kafka_streams, limits, quixstreams
+from benchmarks.engines import bytewax, faust, flink, kafka_streams, limits, quixstreams
+from benchmarks.engines.abdrift import ENGINE as ABDRIFT
 from benchmarks.engines.engine import Engine, Job, Reads
 
 ALL: Final[dict[str, Engine]] = {
     engine.key: engine
     for engine in (
-        abdrift.ENGINE,
+        ABDRIFT,
         kafka_streams.JSON,
         kafka_streams.FRAMES,
         flink.ROCKSDB,

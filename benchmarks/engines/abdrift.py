@@ -2,27 +2,30 @@
 
 import asyncio
 import re
+import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Final
 
 import requests
 
 from abdrift.broker import ports
-from benchmarks import filling
+from benchmarks import abdrift_counts, environment, filling
 from benchmarks.engines.engine import Engine, Job, Reads
 from benchmarks.measuring import Measured, PinnedProgram, RunError
-from streams.preparation import changelog_topic
+from streams.preparation import changelog_topic, group_id
 
-STEP: Final = "health"
+STEP: Final = "rates"
 _ROWS: Final = re.compile(rf'^abdrift_engine_rows_total{{step="{STEP}"}} (\S+)$', re.MULTILINE)
 _POLL_SECONDS: Final = 0.25
 _STOP_SECONDS: Final = 20.0
+_PROFILE_SECONDS: Final = 6
 
 
 def _run(job: Job) -> Measured:
     # The step's group and changelog have fixed names: what a former run left would be resumed.
-    asyncio.run(filling.forget(job.kafka, groups=(f"abdrift-{STEP}",), topics=(changelog_topic(STEP),)))
+    asyncio.run(_begin_anew(job))
     metrics = f"{ports.HOST}:{ports.choose()}"
     command = (
         *(sys.executable, "-m", "abdrift", "worker", STEP, "--kafka", job.kafka.bootstrap_servers),
@@ -32,31 +35,47 @@ def _run(job: Job) -> Measured:
     with PinnedProgram(command, job.core) as program:
         measured = _follow(program, metrics, job)
         program.stop(_STOP_SECONDS)
+    asyncio.run(abdrift_counts.leave(job.kafka, job.folder))
     return measured
 
 
+async def _begin_anew(job: Job) -> None:
+    await filling.forget(job.kafka, changelog_topic(STEP))
+    await filling.rewind(job.kafka, group_id(STEP), job.topic)
+
+
 def _follow(program: PinnedProgram, metrics: str, job: Job) -> Measured:
+    """Sample whenever the worker's own count of absorbed rows has moved, until it has absorbed all."""
     deadline = time.monotonic() + job.timeout_seconds
-    rows = 0
-    while rows < job.rows:
-        if program.process.popen.poll() is not None:
+    noted: int | None = None
+    while noted is None or noted < job.rows:
+        if program.process.popen.poll() is not None or time.monotonic() > deadline:
             program.drain()
-            raise RunError(program.told("the worker ended early"))
-        if time.monotonic() > deadline:
-            program.drain()
-            raise RunError(program.told(f"{rows} of {job.rows} rows after {job.timeout_seconds:g} s"))
+            raise RunError(program.told(f"the worker ended or hung after {noted} of {job.rows} rows"))
         time.sleep(_POLL_SECONDS)
         rows = _rows(metrics)
-        if rows and rows != (program.watch.samples[-1].rows if program.watch.samples else 0):
-            program.watch.note(rows)
+        if rows is None or rows == noted:
+            continue
+        if rows and not noted and job.profile:
+            _profile(program.process.popen.pid, job.profile)
+        program.watch.note(rows)
+        noted = rows
     return program.watch.measured()
 
 
-def _rows(metrics: str) -> int:
+def _profile(pid: int, path: Path) -> None:
+    """Draw where the worker's time goes for a while, its compiled libraries included."""
+    py_spy = environment.python().with_name("py-spy")
+    options = ("--native", "--rate", "250", "--duration", str(_PROFILE_SECONDS), "--output", str(path))
+    subprocess.Popen([str(py_spy), "record", *options, "--pid", str(pid)])  # noqa: S603  the arguments are ours
+
+
+def _rows(metrics: str) -> int | None:
+    """Return how many rows the worker's metrics tell of; None while it does not serve them."""
     try:
         said = requests.get(f"http://{metrics}/metrics", timeout=10).text
     except requests.ConnectionError:
-        return 0
+        return None
     found = _ROWS.search(said)
     return round(float(found[1])) if found else 0
 
@@ -65,8 +84,7 @@ ENGINE: Final = Engine(
     name="abdrift",
     state="RocksDB with changelog, committed with every batch",
     reads=Reads.FRAMES,
-    rows_per_second=3_000_000,
+    rows_per_second=5_000_000,
     prepare=lambda: None,
     run=_run,
-    counts=False,
 )

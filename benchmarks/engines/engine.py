@@ -16,7 +16,12 @@ class Reads(StrEnum):
     """One CloudEvent a record."""
     FRAMES = "frames"
     ROWS = "rows"
-    """Nothing from Kafka: it makes its own from the workload."""
+    """Nothing from Kafka: it makes frames from the workload's rows."""
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether the rows of a frame matter to it."""
+        return self is not Reads.JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,8 @@ class Job:
     """Empty; for state, and for the counts that `benchmarks.oracle` reads."""
     core: int
     timeout_seconds: float
+    profile: Path | None = None
+    """Where a flame graph of the run goes, for an engine that can be asked for one."""
 
     @property
     def arguments(self) -> tuple[str, ...]:

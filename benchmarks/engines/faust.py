@@ -11,7 +11,7 @@ _PROGRAM: Final = environment.PROGRAMS / "faust_.py"
 
 
 def _run(job: Job) -> Measured:
-    return follow([sys.executable, str(_PROGRAM), *job.arguments, "worker"], job)
+    return follow([sys.executable, str(_PROGRAM), *job.arguments], job)
 
 
 ENGINE: Final = Engine(

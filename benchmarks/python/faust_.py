@@ -30,6 +30,7 @@ def main() -> None:
         broker_commit_interval=5.0,
         web_enabled=False,
         autodiscover=False,
+        worker_redirect_stdouts=False,
     )
     totals = app.Table("totals", default=int, key_type=str, value_type=int)
     warnings = app.Table("warnings", default=int, key_type=str, value_type=int)

@@ -8,9 +8,7 @@ from typing import Any
 import orjson
 from counting import Counting, of_object
 from quixstreams import Application, State
-from rocksdict import AccessType, Rdict
-
-_STORE = "default"
+from rocksdict import AccessType, Options, Rdict
 
 
 def main() -> None:
@@ -46,16 +44,16 @@ def main() -> None:
 
 
 def _leave(counting: Counting, states: Path) -> None:
-    """Write what is in the state's databases: `prefix|key`, the prefix being the record's key, both as JSON."""
-    totals: list[tuple[str, int]] = []
-    warnings: list[tuple[str, int]] = []
-    for marker in states.rglob("CURRENT"):
-        options = None
-        database = Rdict(str(marker.parent), options=options, access_type=AccessType.read_only())
+    """Write what the state's databases hold: keys are the record's key, a bar and the state's key, both as JSON."""
+    counts: list[tuple[str, int]] = []
+    for current in states.rglob("CURRENT"):
+        database = Rdict(str(current.parent), Options(raw_mode=True), access_type=AccessType.read_only())
         for raw, value in database.items():
-            print(raw, value)
-            break
-    counting.write(totals, warnings)
+            assert isinstance(raw, bytes), "in raw mode, keys are bytes"
+            cluster, _, key = raw.partition(b"|")
+            counts.append((f"{orjson.loads(cluster)}\t{orjson.loads(key)}", orjson.loads(value)))
+        database.close()
+    counting.write((c for c in counts if c[0].count("\t") == 1), (c for c in counts if c[0].count("\t") > 1))
 
 
 main()
