@@ -308,7 +308,7 @@ def _finding_cells(finding: Mapping[str, Any], answer: Text | None, now_ms: int,
     lasted = Text(_took(max(0, (now_ms if is_open else _ms(times, "closed_at") or now_ms) - opened)))
     kind, quiet = Text(finding["kind"], style=_KINDS.get(finding["kind"], GREY)), "" if is_open else GREY
     mark = Text(*_DRIFTED) if is_open else Text("✓", style=GREEN)
-    what = Text(_what(finding), style=quiet)
+    what = Text(f"again, {_what(finding)}" if finding.get("recurrences") else _what(finding), style=quiet)
     if not wide:
         if finding["fields"]:
             what = Text(f"{finding['object']['name']} ", style=quiet).append_text(what)

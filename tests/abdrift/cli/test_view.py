@@ -66,6 +66,11 @@ def test_a_finding_says_what_where_who_and_for_how_long(change: dict[str, Any], 
         assert part in row
 
 
+@pytest.mark.parametrize(("recurrences", "said"), [(0, "  containers/0"), (2, "  again, containers/0")])
+def test_what_was_corrected_and_came_back_is_said_so(recurrences: int, said: str) -> None:
+    assert any(said in line for line in shown(scene(finding(recurrences=recurrences)), width=160))
+
+
 def test_the_newest_open_findings_stand_above_closed_ones() -> None:
     closed = {"opened_at": "2026-01-01T00:00:01Z", "closed_at": "2026-01-01T00:00:29Z"}
     what = scene(
