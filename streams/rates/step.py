@@ -20,7 +20,7 @@ from streams.step import Batch, Limits, Outgoing, Result
 
 MAX_ROWS_SAID: Final = 5_000
 """Of one frame of words, so that it fits a record."""
-_CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
+CHECKPOINT_BYTES: Final = 4 * 1024 * 1024
 """Deltas grow at least so large before the next checkpoint."""
 
 
@@ -28,18 +28,18 @@ class RatesStep:
     """Counts Events per namespace and Warnings per workload, and says whose rate is unusual."""
 
     name = "rates"
-    reads: tuple[Topic, ...] = (EVENTS,)
-    writes: tuple[Topic, ...] = (RATES,)
-    columns: Mapping[str, Sequence[str]] = {EVENTS.name: COLUMNS}
     limits = Limits(rows=2_000_000, size_bytes=16 * 1024 * 1024)
 
-    def __init__(self, max_windows: int = MAX_WINDOWS) -> None:
+    def __init__(self, max_windows: int = MAX_WINDOWS, *, events: Topic = EVENTS, rates: Topic = RATES) -> None:
         """`max_windows`, a power of two, bounds the workloads of a partition of which Warnings are remembered."""
-        self._max_windows = max_windows
+        self.reads: tuple[Topic, ...] = (events,)
+        self.writes: tuple[Topic, ...] = (rates,)
+        self.columns: Mapping[str, Sequence[str]] = {events.name: COLUMNS}
+        self.max_windows = max_windows
 
     def open(self, kept: Mapping[str, bytes], partition: int, partitions: int) -> "Opened":
         """Return a partition's state as its cells tell it, ready to be worked on."""
-        return Opened(kept, partition, partitions, self._max_windows)
+        return Opened(self, kept, partition, partitions)
 
 
 @dataclass(slots=True)
@@ -56,9 +56,10 @@ class _Work:
 class Opened:
     """One partition, held open: its state is changed in place, and what changed is returned."""
 
-    def __init__(self, kept: Mapping[str, bytes], partition: int, partitions: int, max_windows: int) -> None:
-        self.state = State(lambda cluster: partition_of(cluster, partitions) == partition, max_windows)
-        self._partition = partition
+    def __init__(self, step: RatesStep, kept: Mapping[str, bytes], partition: int, partitions: int) -> None:
+        self.state = State(lambda cluster: partition_of(cluster, partitions) == partition, step.max_windows)
+        self._topic = step.writes[0]
+        self._lane = f"{step.name}/{partition}"
         self._head = cells.head_of(kept)
         for change in cells.restore(kept, self._head, self.state):
             self._carry_out(change)
@@ -127,7 +128,7 @@ class Opened:
         parts = dict(cells.delta(head.next_delta, work.changes))
         delta_bytes = head.delta_bytes + sum(map(len, parts.values()))
         staged: Iterable[tuple[str, bytes]]
-        if delta_bytes < max(_CHECKPOINT_BYTES, state.size_bytes):
+        if delta_bytes < max(CHECKPOINT_BYTES, state.size_bytes):
             self._head = msgspec.structs.replace(head, next_delta=head.next_delta + 1, delta_bytes=delta_bytes)
             staged, keys_staged = parts.items(), list(parts)
         else:
@@ -143,13 +144,13 @@ class Opened:
         if not len(changes.workloads):
             return []
         rows = facts.rows(changes, self.state)
-        lane, said = f"{RatesStep.name}/{self._partition}", []
+        said = []
         for start in range(0, rows.num_rows, MAX_ROWS_SAID):
             chosen = rows.slice(start, MAX_ROWS_SAID)
             columns = dict(zip(chosen.schema.names, chosen.columns, strict=True))
-            frame = frames.encode(RATES_SIGNAL, columns, (lane, self.state.began, self.state.said))
+            frame = frames.encode(RATES_SIGNAL, columns, (self._lane, self.state.began, self.state.said))
             self.state.said += 1
-            said.append(Outgoing(RATES, lane, columns["cluster"][0].as_py(), None, frame))
+            said.append(Outgoing(self._topic, self._lane, columns["cluster"][0].as_py(), None, frame))
         return said
 
 

@@ -83,7 +83,7 @@ class Counting:
         return Result(changed, facts, refused)
 
 
-def _signaller(stage: str, times: int, number: int) -> Callable[[str, int], None]:
+def signaller(stage: str, times: int, number: int) -> Callable[[str, int], None]:
     passed: Counter[str] = Counter()
 
     def on_stage(name: str, _partition: int) -> None:
@@ -104,7 +104,7 @@ def main() -> None:
         request_timeout_seconds=options.get("request_seconds", 60.0),
         changelog_config=options.get("changelog", {}),
     )
-    around = Surroundings(on_stage=_signaller(*options["signal_at"])) if "signal_at" in options else Surroundings()
+    around = Surroundings(on_stage=signaller(*options["signal_at"])) if "signal_at" in options else Surroundings()
     asyncio.run(engine.run([Counting(options["prefix"])], settings, around=around))
 
 

@@ -61,7 +61,7 @@ def projected(record: Input) -> Input:
     """Return the record as the engine decodes it for the step."""
     if record.frame is None:
         return record
-    wanted = RatesStep.columns[TOPIC.name]
+    wanted = RatesStep().columns[TOPIC.name]
     batch = record.frame.batch.select(list(wanted))
     frame = frames.Frame(record.frame.signal, record.frame.parts, batch)
     return Input(record.topic, record.partition, record.offset, record.append_ms, record.key, frame)
@@ -99,11 +99,15 @@ class Partition:
 
     @property
     def said(self) -> list[tuple[int, tuple[str, str, str, str], bool, int, str]]:
-        rows = [row for fact in self.facts for row in rates.rows_of(_frame(fact).batch)]
-        return [
-            (row.judged_ms, (row.cluster, row.namespace, row.kind, row.name), row.unusual, row.warnings, row.reason)
-            for row in rows
-        ]
+        return [said for fact in self.facts for said in said_in(_frame(fact))]
+
+
+def said_in(frame: frames.Frame) -> list[tuple[int, tuple[str, str, str, str], bool, int, str]]:
+    """Return the words of one frame."""
+    return [
+        (row.judged_ms, (row.cluster, row.namespace, row.kind, row.name), row.unusual, row.warnings, row.reason)
+        for row in rates.rows_of(frame.batch)
+    ]
 
 
 def _frame(fact: Outgoing) -> frames.Frame:

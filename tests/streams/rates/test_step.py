@@ -177,7 +177,7 @@ def test_words_that_nothing_needs_make_room() -> None:
 
 
 def test_checkpoints_bound_what_recovery_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "_CHECKPOINT_BYTES", 10_000)
+    monkeypatch.setattr(step, "CHECKPOINT_BYTES", 10_000)
     records = random_records(3, records=150)
     partition = Partition().feed(records, cuts=range(1, 150))
     assert int(next(key for key in partition.cells if key.startswith("s/")).split("/")[1]) > 1
