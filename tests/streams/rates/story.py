@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,11 +12,16 @@ from abdrift.signals import events, rates
 from abdrift.signals.events import EVENTS, EventRow
 from abdrift.topics import EVENTS as TOPIC
 from streams.rates import RatesStep, keys, read
-from streams.rates.state import State
-from streams.rates.step import Opened
 from streams.rates.sums import STAMP_BITS, STAMP_MASK
 from streams.rates.windows import KEPT_MINUTES
 from streams.step import Batch, Input, Outgoing
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterable, Sequence
+
+    from streams.rates.state import State
+    from streams.rates.step import Opened
 
 T0 = 1_790_000_040_000
 MINUTE_MS = 60_000
