@@ -100,9 +100,8 @@ async def test_crashes_pauses_and_rebalances_of_three_governors_exceed_no_cap(tm
         audit = Audit(set())
         for site in sites:
             audit.watch(site.simulated)
-        apps = [await deploy(site) for site in sites for _ in range(APPS)]
-        for app in apps:
-            await stack.proven(app)
+        apps = await asyncio.gather(*(deploy(site) for site in sites for _ in range(APPS)))
+        await asyncio.gather(*(stack.proven(app) for app in apps))
         more = await parts.enter_async_context(Supervisor(more_governors(stack), tmp_path / "governors"))
         await more.wait_ready(90)
         pids = [partial(stack.pipeline.supervisor.pid, "worker-drift"), *(partial(more.pid, name) for name in MORE)]

@@ -40,6 +40,7 @@ async def test_an_object_that_says_reconcile_disabled(stack: Stack) -> None:
     await refused(stack, app, edited, "reconcile-would-not-correct", "reconcile: disabled")
     await app.reconcile()
     assert (await app.site.admin.get(app.settings))["data"]["color"] == "red", "Flux says Ready and leaves it"
+    await stack.mark()  # whatever that reconcile made anybody say has been said by now
     assert [f.data["state"] for f in stack.log.findings(app.namespace) if f.subject == edited.subject][-1] == "open"
 
 
