@@ -20,7 +20,7 @@ from abdrift.kafka import KafkaSettings
 from abdrift.topics import EVENTS
 from benchmarks import engines, filling
 from benchmarks.engines import Engine, Job, Reads
-from benchmarks.measuring import Measured, cores
+from benchmarks.measuring import Measured, cores, usage
 from benchmarks.oracle import Counts, Oracle
 from benchmarks.workload import Workload, WorkloadSpec
 
@@ -67,6 +67,8 @@ class Series:
     rows_per_frame: int
     bytes_per_row: float
     runs: list[Measured] = field(default_factory=list)
+    broker_cpu_seconds: list[float] = field(default_factory=list)
+    """Of each run, start and end included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,10 @@ class _Stage:
     @property
     def kafka(self) -> KafkaSettings:
         return KafkaSettings(bootstrap_servers=self.broker.bootstrap_servers)
+
+    def broker_cpu_seconds(self) -> float:
+        assert self.broker.pid is not None, "the broker runs"
+        return usage(self.broker.pid)[0]
 
     def workload(self, rows: int, rows_per_frame: int) -> Workload:
         spec = self.spec
@@ -131,8 +137,10 @@ def _run_all(stage: _Stage, scratch: Path) -> list[Series]:
         of_shape = [Series(engine, rows_per_frame, bytes_per_row[engine.reads]) for engine in chosen]
         for turn in range(spec.repeats):
             for one in of_shape:
+                before = stage.broker_cpu_seconds()
                 measured = _run_one(stage, one, scratch / "run")
                 one.runs.append(measured)
+                one.broker_cpu_seconds.append(stage.broker_cpu_seconds() - before)
                 stage.tell(
                     f"{one.engine.key}, frames of {rows_per_frame}, {turn + 1}/{spec.repeats}: "
                     f"{measured.rows_per_second:,.0f} rows/s, "
@@ -158,8 +166,12 @@ def _fill(stage: _Stage, reads: Reads, readers: Sequence[Engine], rows_per_frame
     config = {**EVENTS.config(), "retention.ms": "-1"}
     fill = filling.fill_json if reads is Reads.JSON else filling.fill_frames
     asyncio.run(filling.create(stage.kafka, topic, stage.spec.partitions, config))
+    before = stage.broker_cpu_seconds()
     asyncio.run(fill(stage.kafka, topic, workload))
-    return filling.log_bytes(stage.broker.data_dir, topic) / workload.spec.rows_made
+    size_bytes = filling.log_bytes(stage.broker.data_dir, topic)
+    cpu_seconds = stage.broker_cpu_seconds() - before
+    stage.tell(f"{size_bytes / 1e6:,.0f} MB, {cpu_seconds / size_bytes * 1e9:.1f} CPU s of the broker a GB written")
+    return size_bytes / workload.spec.rows_made
 
 
 def _run_one(stage: _Stage, series: Series, folder: Path) -> Measured:

@@ -1,7 +1,8 @@
 """One program on one core: how many rows it took when, what it used, and that it ends.
 
-Time is the wall clock's, so a rate is what one core really did; CPU time is that of the program's whole process tree,
-user and system, so that what a noisy machine took away can be told from what the program cost.
+A rate is by the wall clock, less the time in which processes that have nothing to do with the run kept the core busy:
+on a quiet machine that is none, and on a noisy one the rate is still what the core would have given alone. Waiting for
+the broker or the disk is the program's own. CPU time is that of its whole process tree, user and system.
 """
 
 import json
@@ -19,6 +20,7 @@ from abdrift.tied import TiedProcess
 
 WARM_UP_SHARE: Final = 0.25
 """Of the rows: what comes before is a program's start (imports, assignment, just-in-time compilation), not its rate."""
+_MOST_FOREIGN: Final = 0.9
 _TAIL_LINES: Final = 30
 _POLL_SECONDS: Final = 0.5
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -37,6 +39,8 @@ class Sample:
     seconds: float
     rows: int
     cpu_seconds: float
+    foreign_seconds: float = 0.0
+    """For how long others have kept the core busy so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +52,24 @@ class Measured:
     cpu_seconds_per_million_rows: float
     memory_bytes: int
     """The most that its process tree had resident at any sample."""
+    foreign_share: float = 0.0
+    """Of the time, for how much others kept the core busy; left out of the rate."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """Samples of a session's processes."""
+    """Samples of a session's processes on one core."""
 
     session: int
+    core: int
     samples: list[Sample] = field(default_factory=list)
     memory_bytes: int = 0
 
     def note(self, rows: int) -> None:
         """Sample now, after so many rows."""
         now = time.monotonic()
-        cpu_seconds, memory_bytes = _usage(self.session)
-        self.samples.append(Sample(now, rows, cpu_seconds))
+        cpu_seconds, memory_bytes = usage(self.session)
+        self.samples.append(Sample(now, rows, cpu_seconds, _busy_seconds(self.core) - cpu_seconds))
         self.memory_bytes = max(self.memory_bytes, memory_bytes)
 
     def measured(self) -> Measured:
@@ -87,13 +94,17 @@ def measured(samples: Sequence[Sample], memory_bytes: int) -> Measured:
     # A short run, as tests make it, may have said nothing between its first rows and its last.
     first = next(iter(warm or samples), last)
     rows = last.rows - first.rows
-    if rows <= 0 or last.seconds <= first.seconds:
+    seconds = last.seconds - first.seconds
+    # The kernel counts in ticks, so in a short run the difference may be anything.
+    foreign_seconds = min(max(0.0, last.foreign_seconds - first.foreign_seconds), _MOST_FOREIGN * seconds)
+    if rows <= 0 or seconds <= 0:
         raise RunError("the run was too short to be measured: give it more rows (--rows, --seconds)")
     return Measured(
         rows=last.rows,
-        rows_per_second=rows / (last.seconds - first.seconds),
+        rows_per_second=rows / (seconds - foreign_seconds),
         cpu_seconds_per_million_rows=(last.cpu_seconds - first.cpu_seconds) / rows * 1e6,
         memory_bytes=memory_bytes,
+        foreign_share=foreign_seconds / seconds,
     )
 
 
@@ -114,7 +125,7 @@ class PinnedProgram:
         pinned = (sys.executable, "-I", "-S", "-c", _PIN, str(core), *command)
         with os.fdopen(writing, "wb") as output:
             self.process = TiedProcess(pinned, output=output)
-        self.watch = Watch(self.process.popen.pid)
+        self.watch = Watch(self.process.popen.pid, core)
 
     def __enter__(self) -> Self:
         return self
@@ -183,7 +194,17 @@ class PinnedProgram:
             yield from lines
 
 
-def _usage(session: int) -> tuple[float, int]:
+def _busy_seconds(core: int) -> float:
+    """Return for how long a core has run programs since the machine's start; interrupts are whoever's caused them."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            # proc(5): user, nice, system.
+            return sum(int(one) for one in ticks[:3]) / _TICKS
+    raise RunError(f"/proc/stat tells nothing of core {core}")
+
+
+def usage(session: int) -> tuple[float, int]:
     """Return the CPU seconds that a session's processes have used, ended children included, and what is resident."""
     ticks = pages = 0
     for path in Path("/proc").glob("[0-9]*/stat"):

@@ -53,7 +53,11 @@ def _line(series: Series) -> dict[str, Any]:
         "state": series.engine.state,
         "rows_per_frame": series.rows_per_frame if series.engine.reads.has_frames else None,
         "memory_mib": round(statistics.median(run.memory_bytes for run in series.runs) / _MIB),
+        "broker_cpu_seconds_per_million_rows": _rounded(
+            statistics.median(series.broker_cpu_seconds or (0.0,)) / series.runs[0].rows * 1e6
+        ),
         "rows": series.runs[0].rows,
+        "core_taken_by_others": _rounded(statistics.median(run.foreign_share for run in series.runs)),
         "runs": [round(rate) for rate in rates],
     }
 

@@ -1,6 +1,7 @@
 """Abdrift: one worker process with one step, its state durable and exact as the engine keeps it."""
 
 import asyncio
+import contextlib
 import re
 import subprocess
 import sys
@@ -32,8 +33,8 @@ def _run(job: Job) -> Measured:
         *("--data", str(job.folder / "worker"), "--keys", str(job.folder / "keys")),
         *("--metrics", metrics, "--log-level", "warning"),
     )
-    with PinnedProgram(command, job.core) as program:
-        measured = _follow(program, metrics, job)
+    with PinnedProgram(command, job.core) as program, contextlib.ExitStack() as stack:
+        measured = _follow(program, metrics, job, stack)
         program.stop(_STOP_SECONDS)
     asyncio.run(abdrift_counts.leave(job.kafka, job.folder))
     return measured
@@ -44,7 +45,7 @@ async def _begin_anew(job: Job) -> None:
     await filling.rewind(job.kafka, group_id(STEP), job.topic)
 
 
-def _follow(program: PinnedProgram, metrics: str, job: Job) -> Measured:
+def _follow(program: PinnedProgram, metrics: str, job: Job, stack: contextlib.ExitStack) -> Measured:
     """Sample whenever the worker's own count of absorbed rows has moved, until it has absorbed all."""
     deadline = time.monotonic() + job.timeout_seconds
     noted: int | None = None
@@ -57,17 +58,18 @@ def _follow(program: PinnedProgram, metrics: str, job: Job) -> Measured:
         if rows is None or rows == noted:
             continue
         if rows and not noted and job.profile:
-            _profile(program.process.popen.pid, job.profile)
+            stack.enter_context(_profile(program.process.popen.pid, job.profile))
         program.watch.note(rows)
         noted = rows
     return program.watch.measured()
 
 
-def _profile(pid: int, path: Path) -> None:
+def _profile(pid: int, path: Path) -> "subprocess.Popen[bytes]":
     """Draw where the worker's time goes for a while, its compiled libraries included."""
     py_spy = environment.python().with_name("py-spy")
-    options = ("--native", "--rate", "250", "--duration", str(_PROFILE_SECONDS), "--output", str(path))
-    subprocess.Popen([str(py_spy), "record", *options, "--pid", str(pid)])  # noqa: S603  the arguments are ours
+    options = ("--native", "--rate", "100", "--duration", str(_PROFILE_SECONDS), "--output", str(path))
+    command = [str(py_spy), "record", *options, "--pid", str(pid)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  they are ours
 
 
 def _rows(metrics: str) -> int | None:

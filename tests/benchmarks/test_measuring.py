@@ -23,6 +23,11 @@ def test_measured(
     assert found == Measured(1_000, rows_per_second, pytest.approx(cpu_seconds_per_million_rows), 7)
 
 
+def test_what_others_took_of_the_core_is_left_out() -> None:
+    found = measured([Sample(0, 0, 0, 1.0), Sample(4, 1_000, 2, 3.0)], 0)
+    assert (found.rows_per_second, found.foreign_share) == (500.0, 0.5)
+
+
 @pytest.mark.parametrize("samples", [[], [Sample(1, 5, 1)]], ids=["none", "one"])
 def test_a_run_of_one_sample_is_too_short(samples: list[Sample]) -> None:
     with pytest.raises(RunError, match="too short"):
