@@ -290,7 +290,7 @@ class Lane:
         shared = self._shared
         enough_bytes = shared.limits.size_bytes // _BACKLOG_SHARE
         end = time.monotonic() + shared.settings.backlog_linger_ms / 1000
-        while (
+        while (  # noqa: ASYNC110  it waits for bytes rather than for an event
             self._queue
             and self._queued_bytes < enough_bytes
             and not self._closing

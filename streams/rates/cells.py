@@ -11,7 +11,7 @@ written about as often as a row of sums is, and what recovery reads is bounded b
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -21,9 +21,9 @@ from streams.rates.counting import BEAT_MS
 from streams.rates.packing import pack, unpack
 from streams.rates.sequences import Lane
 from streams.rates.state import State
-from streams.rates.sums import Heard, Moments, Packed, Places, Sums
+from streams.rates.sums import Packed, Sums, chosen
 from streams.rates.vocabulary import News
-from streams.rates.windows import KEPT_MINUTES
+from streams.rates.windows import KEPT_MINUTES, Rows, grown
 
 HEAD: Final = "head"
 PART_BYTES: Final = 250_000
@@ -50,7 +50,6 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
 
 
 Change = Run | Beat
-PartT = TypeVar("PartT", Places, Moments, Heard)
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -203,8 +202,11 @@ def _arrays(state: State) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
     """Yield the state's arrays: of what, how many rows are in use, and the columns."""
     places, workloads = state.places, state.workloads
     yield "clusters", state.vocabulary.clusters.used, state.of_clusters()
-    yield "places", places.used, (places.keys, state.events, state.warnings)
-    yield "workloads", workloads.used, (workloads.keys, *state.windows.columns())
+    state.windows.reserve(workloads.used)
+    rows = Rows(state.windows.table)
+    unpacked = (rows.counts, rows.usual, rows.stamp, rows.minute, state.windows.unusual)
+    yield "places", places.used, (places.keys, state.sums)
+    yield "workloads", workloads.used, (workloads.keys, *unpacked)
 
 
 def _words(news: News) -> Iterator[News]:
@@ -226,11 +228,7 @@ def _split(whole: Sums) -> Iterator[Packed]:
     longest = max(len(whole.places.keys), len(whole.moments.keys), len(whole.heard.clusters))
     for start in range(0, longest, _ROWS):
         rows = slice(start, start + _ROWS)
-        yield sums.packed(Sums(_cut(whole.places, rows), _cut(whole.moments, rows), _cut(whole.heard, rows)))
-
-
-def _cut(part: PartT, rows: slice) -> PartT:
-    return type(part)(*(column[rows] for column in sums.arrays(part)))
+        yield sums.packed(Sums(chosen(whole.places, rows), chosen(whole.moments, rows), chosen(whole.heard, rows)))
 
 
 def _fill(state: State, section: Section) -> None:
@@ -256,8 +254,11 @@ def _fill_columns(state: State, section: Columns) -> None:
             kept[where] = column
     elif section.of == "places":
         state.places.restore(section.first, columns[0])
-        state.events[where], state.warnings[where] = columns[1:]
+        state.sums = grown(state.sums, state.places.used)
+        state.sums[where] = columns[1].reshape(-1, state.sums.shape[1])
     else:
         state.workloads.restore(section.first, columns[0])
-        for values, column in zip(state.windows.columns(), columns[1:], strict=True):
-            values[where] = column.reshape(-1, KEPT_MINUTES) if values.ndim > 1 else column
+        state.windows.reserve(state.workloads.used)
+        rows = Rows(state.windows.table[where])
+        rows.counts[:] = columns[1].reshape(-1, KEPT_MINUTES)
+        rows.usual[:], rows.stamp[:], rows.minute[:], state.windows.unusual[where] = columns[2:]

@@ -1,8 +1,7 @@
 """Slots by key: a hash table whose every step takes all keys at once.
 
 Open addressing with linear probing. A key's slot is where the arrays of `windows` and `state` keep what is known of
-it; slots are given out from the lowest on, and given again once they are free. Memory that was never touched is not
-taken, so a table may be as large as its bound from the start.
+it; slots are given out from the lowest on, and given again once they are free.
 """
 
 from typing import Any, Final
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from streams.rates.packing import Ints
 
 _FIBONACCI: Final = np.uint64(0x9E3779B97F4A7C15)
+_LEAST_SLOTS: Final = 1 << 10
 _NO_KEYS: Final = np.zeros(0, dtype=np.int64)
 _EMPTY: Final = 0
 _DELETED: Final = -1
@@ -28,9 +28,9 @@ class Index:
         self.capacity = capacity
         self.used = 0
         """Slots below this one have had a key."""
-        self._keys_plus_one = np.zeros(capacity, dtype=np.int64)
-        self._places: npt.NDArray[np.int32] = np.zeros(2 * capacity, dtype=np.int32)
-        self._shift = np.uint64(64 - (2 * capacity - 1).bit_length())
+        self._keys_plus_one: Ints = _NO_KEYS
+        self._places: npt.NDArray[np.int32] = np.zeros(0, dtype=np.int32)
+        self._size(min(capacity, _LEAST_SLOTS))
         self._free = _NO_KEYS
         self._deleted = 0
 
@@ -62,6 +62,7 @@ class Index:
             keys: Each once, none of them here.
 
         """
+        self._reserve(len(self) + len(keys))
         slots = self._take(len(keys))
         kept = keys[: len(slots)]
         self._keys_plus_one[slots] = kept + 1
@@ -75,11 +76,12 @@ class Index:
         self._keys_plus_one[slots] = 0
         self._free = np.sort(np.concatenate([self._free, slots]))
         self._deleted += len(slots)
-        if self._deleted > self.capacity // 2:
-            self._replace_all()
+        if self._deleted > len(self._places) // 4:
+            self._place_all()
 
     def restore(self, first: int, keys: Ints) -> None:
         """Take the keys of the slots from `first` on, -1 where a slot is free, as `keys` gave them; ascending."""
+        self._reserve(first + len(keys))
         self.used = first + len(keys)
         self._keys_plus_one[first : self.used] = keys + 1
         self._free = np.concatenate([self._free, first + np.flatnonzero(keys < 0)])
@@ -89,7 +91,7 @@ class Index:
     def _take(self, count: int) -> Ints:
         again = self._free[:count]
         self._free = self._free[count:]
-        fresh = np.arange(self.used, min(self.used + count - len(again), self.capacity))
+        fresh = np.arange(self.used, min(self.used + count - len(again), len(self._keys_plus_one)))
         self.used += len(fresh)
         return np.concatenate([again, fresh])
 
@@ -123,8 +125,24 @@ class Index:
             left = left[self._places[wanted] != slots[left] + 1]
             at[left] = (at[left] + 1) & (len(self._places) - 1)
 
-    def _replace_all(self) -> None:
-        self._places = np.zeros_like(self._places)
+    def _reserve(self, slots: int) -> None:
+        """Have room for so many slots, as far as there may be."""
+        size = len(self._keys_plus_one)
+        while size < min(slots, self.capacity):
+            size *= 2
+        if size > len(self._keys_plus_one):
+            self._size(size)
+
+    def _size(self, slots: int) -> None:
+        keys = np.zeros(slots, dtype=np.int64)
+        keys[: self.used] = self._keys_plus_one[: self.used]
+        self._keys_plus_one = keys
+        self._places = np.zeros(2 * slots, dtype=np.int32)
+        self._shift = np.uint64(64 - (2 * slots - 1).bit_length())
+        self._place_all()
+
+    def _place_all(self) -> None:
+        self._places[:] = _EMPTY
         self._deleted = 0
         slots = self.slots()
         self._place(self.key_of(slots), slots)

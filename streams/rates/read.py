@@ -27,22 +27,18 @@ def totals(state: State) -> Iterator[tuple[str, str, int, int]]:
     words = state.vocabulary
     slots = state.places.slots()
     places = state.places.key_of(slots)
-    columns = (
-        keys.cluster_of_place(places),
-        keys.namespace_of_place(places),
-        state.events[slots],
-        state.warnings[slots],
-    )
+    columns = (keys.cluster_of_place(places), keys.namespace_of_place(places), *state.sums[slots].T)
     for cluster, namespace, events, warnings in zip(*(column.tolist() for column in columns), strict=True):
         yield words.clusters[cluster], words.namespaces[namespace], events, warnings
 
 
 def warnings(state: State) -> Iterator[tuple[str, str, str, str, int, int]]:
     """Yield cluster, namespace, kind, workload, minute since the epoch, and Warnings, of all minutes kept."""
-    words, windows = state.vocabulary, state.windows
+    words = state.vocabulary
     slots = state.workloads.slots()
-    rows, places = np.nonzero(windows.counts[slots])
-    newest = windows.minute[slots][rows].astype(np.int64)
+    kept = state.windows.take(slots)
+    rows, places = np.nonzero(kept.counts)
+    newest = kept.minute[rows]
     of_workloads = state.workloads.key_of(slots)[rows]
     of_places = keys.place_of(of_workloads)
     columns = (
@@ -50,7 +46,7 @@ def warnings(state: State) -> Iterator[tuple[str, str, str, str, int, int]]:
         keys.namespace_of_place(of_places),
         keys.label_of(of_workloads),
         newest - (newest - places) % KEPT_MINUTES,
-        windows.counts[slots][rows, places],
+        kept.counts[rows, places],
     )
     for cluster, namespace, label, minute, count in zip(*(column.tolist() for column in columns), strict=True):
         kind, name = words.split(label)

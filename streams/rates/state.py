@@ -17,13 +17,13 @@ from streams.rates.counting import BEAT_MS
 from streams.rates.index import Index
 from streams.rates.packing import Ints
 from streams.rates.sequences import Sequences
-from streams.rates.sums import Heard, Moments, Places, Sums, added
+from streams.rates.sums import Heard, Moments, Places, Sums, added, chosen
 from streams.rates.vocabulary import MAX_CLUSTERS, Vocabulary
-from streams.rates.windows import KEPT_MINUTES, USUAL_UNIT, WINDOW_MINUTES, Windows
+from streams.rates.windows import KEPT_MINUTES, USUAL_UNIT, WINDOW_MINUTES, Windows, grown
 
 MAX_PLACES: Final = 1 << 17
 MAX_WINDOWS: Final = 1 << 20
-"""Workloads of which Warnings are remembered; a partition's arrays take at most 70 MB for them."""
+"""Workloads of which Warnings are remembered; a partition's arrays take at most 90 MB for them."""
 QUIET_MS: Final = WINDOW_MINUTES * keys.MINUTE_MS
 """A cluster without Warnings for so long has none that are unusual, wherever its event time stands still."""
 FORGOTTEN_MS: Final = 24 * 3_600_000
@@ -31,6 +31,17 @@ FORGOTTEN_MS: Final = 24 * 3_600_000
 _SWEPT: Final = 1 << 12
 """Slots that are looked through, each beat, for workloads of which nothing is left."""
 _MOST_WAITING: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """Workloads with new Warnings: their slots and newest stamps; and by row of these, Warnings in minutes."""
+
+    slots: Ints
+    stamps: Ints
+    rows: Ints
+    minutes: Ints
+    warnings: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +76,10 @@ class State:
         """Events not counted, and frames dropped, by reason."""
         self.waiting: list[Sums] = []
         self.places = Index(MAX_PLACES)
-        self.events: Ints = np.zeros(MAX_PLACES, dtype=np.int64)
-        self.warnings: Ints = np.zeros(MAX_PLACES, dtype=np.int64)
+        self.sums: Ints = np.zeros((1 << 10, 2), dtype=np.int64)
+        """By place: Events and Warnings."""
         self.workloads = Index(max_windows)
-        self.windows = Windows(max_windows)
+        self.windows = Windows()
         self.clock: Ints = np.zeros(MAX_CLUSTERS, dtype=np.int64)
         """By cluster: the minute of its newest Warning. Only Warnings move it."""
         self.heard_ms: Ints = np.zeros(MAX_CLUSTERS, dtype=np.int64)
@@ -103,8 +114,7 @@ class State:
         now_ms = beat * BEAT_MS
         moved = self._hear(sums.heard, now_ms)
         self._add_places(sums.places)
-        touched = self._add_moments(sums.moments, newest=self.beat * BEAT_MS // keys.MINUTE_MS + 2)
-        changes = self._judge(touched, moved)
+        changes = self._judge(self._kept(sums.moments, newest=self.beat * BEAT_MS // keys.MINUTE_MS + 2), moved)
         self._sweep()
         if now_ms // keys.MINUTE_MS > self.minute:
             self._forget(now_ms)
@@ -135,69 +145,75 @@ class State:
         slots = _slots(self.places, places.keys)
         there = slots >= 0
         self.count("places-full", int(places.events[~there].sum()))
-        self.events[slots[there]] += places.events[there]
-        self.warnings[slots[there]] += places.warnings[there]
+        self.sums = grown(self.sums, self.places.used)
+        self.sums[slots[there]] += np.stack([places.events[there], places.warnings[there]], axis=1)
 
-    def _add_moments(self, moments: Moments, newest: int) -> Ints:
-        """Lay Warnings into their workloads' windows; return the slots of those workloads, each once."""
+    def _kept(self, moments: Moments, newest: int) -> "_Touched":
+        """Return the Warnings that are not late and whose workloads have slots; count the others."""
         minutes = keys.minutes(moments.keys, newest)
         workloads = keys.workloads_of(moments.keys)
         clusters = keys.cluster_of(workloads)
         late = minutes <= self.clock[clusters] - KEPT_MINUTES
         if late.any():
             np.add.at(self.late, clusters[late], moments.warnings[late])
-        kept = np.flatnonzero(~late)
-        workloads, minutes, warnings = workloads[kept], minutes[kept], moments.warnings[kept]
+            workloads, minutes, moments = workloads[~late], minutes[~late], chosen(moments, ~late)
         if not len(workloads):
-            return workloads
+            return _Touched(workloads, workloads, workloads, workloads, workloads)
         first = np.concatenate([[True], workloads[1:] != workloads[:-1]])
         begins = np.flatnonzero(first)
-        slots = _slots(self.workloads, workloads[begins], on_new=self._begin)
-        slot_of_row = slots[np.cumsum(first) - 1]
-        there = slot_of_row >= 0
-        self.count("workloads-full", int(warnings[~there].sum()))
-        newest_stamps = np.maximum.reduceat(moments.stamps[kept], begins)[slots >= 0]
-        slots = slots[slots >= 0]
-        self.windows.advance(slots, self._clock_of(slots))
-        self.windows.add(slot_of_row[there], minutes[there], warnings[there])
-        self.windows.stamp[slots] = np.maximum(self.windows.stamp[slots], newest_stamps)
-        return slots
-
-    def _begin(self, slots: Ints) -> None:
-        self.windows.minute[slots] = self._clock_of(slots)
+        slots = _slots(self.workloads, workloads[begins])
+        stamps = np.maximum.reduceat(moments.stamps, begins)
+        rows, warnings = np.cumsum(first) - 1, moments.warnings
+        there = slots >= 0
+        if not there.all():
+            of_slots = there[rows]
+            self.count("workloads-full", int(warnings[~of_slots].sum()))
+            rows, minutes, warnings = (np.cumsum(there) - 1)[rows[of_slots]], minutes[of_slots], warnings[of_slots]
+            slots, stamps = slots[there], stamps[there]
+        return _Touched(slots, stamps, rows, minutes, warnings)
 
     def _clock_of(self, slots: Ints) -> Ints:
         clocks: Ints = self.clock[keys.cluster_of(self.workloads.key_of(slots))]
         return clocks
 
-    def _judge(self, touched: Ints, moved: npt.NDArray[np.bool_]) -> Changes:
-        """Judge workloads that have new Warnings, and unusual ones whose time has gone on."""
+    def _judge(self, touched: "_Touched", moved: npt.NDArray[np.bool_]) -> Changes:
+        """Lay Warnings into their windows. Judge these, and unusual ones whose time has gone on."""
         windows = self.windows
-        unusual = np.flatnonzero(windows.unusual[: self.workloads.used])
-        going = unusual[moved[keys.cluster_of(self.workloads.key_of(unusual))]]
-        slots = np.sort(np.concatenate([touched, going]))
-        slots = slots[np.concatenate([[True], slots[1:] != slots[:-1]])] if len(slots) else slots
-        windows.advance(slots, self._clock_of(slots))
+        windows.reserve(self.workloads.used)
+        slots = np.concatenate([touched.slots, self._going_on(touched.slots, moved)])
         workloads = self.workloads.key_of(slots)
-        judged = windows.is_unusual(slots) & ~self.is_quiet[keys.cluster_of(workloads)]
-        changed = judged != (windows.unusual[slots] != 0)
-        slots = slots[changed]
-        windows.unusual[slots] = judged[changed]
-        return Changes(
-            workloads[changed],
-            judged[changed],
-            windows.recent(slots),
-            windows.usual[slots] / USUAL_UNIT,
-            windows.stamp[slots],
-        )
+        clusters = keys.cluster_of(workloads)
+        rows = windows.take(slots)
+        rows.advance(self.clock[clusters])
+        rows.add(touched.rows, touched.minutes, touched.warnings)
+        stamp = rows.stamp[: len(touched.slots)]
+        np.maximum(stamp, touched.stamps, out=stamp)
+        windows.put(slots, rows)
+        recent = rows.recent
+        judged = rows.are_unusual(recent) & ~self.is_quiet[clusters]
+        changed = np.flatnonzero(judged != (windows.unusual[slots] != 0))
+        windows.unusual[slots[changed]] = judged[changed]
+        usual = rows.usual[changed] / USUAL_UNIT
+        return Changes(workloads[changed], judged[changed], recent[changed], usual, rows.stamp[changed])
+
+    def _going_on(self, touched: Ints, moved: npt.NDArray[np.bool_]) -> Ints:
+        """Return the unusual workloads that were not touched and whose clusters' clocks have moved."""
+        candidates = self.windows.unusual[: self.workloads.used].copy()
+        candidates[touched] = 0
+        slots = np.flatnonzero(candidates)
+        going: Ints = slots[moved[keys.cluster_of(self.workloads.key_of(slots))]]
+        return going
 
     def _sweep(self) -> None:
         """Let go of workloads of which nothing is left, among some slots each beat."""
         first = self.settled * _SWEPT % self.workloads.capacity
         slots = np.arange(first, min(first + _SWEPT, self.workloads.used))
         slots = slots[self.workloads.key_of(slots) >= 0]
-        self.windows.advance(slots, self._clock_of(slots))
-        self._remove(slots[self.windows.is_spent(slots)])
+        slots = slots[self.windows.unusual[slots] == 0]
+        rows = self.windows.take(slots)
+        rows.advance(self._clock_of(slots))
+        self.windows.put(slots, rows)
+        self._remove(slots[rows.are_spent])
 
     def _forget(self, now_ms: int) -> None:
         """Let go of clusters that went away, and of words that nothing needs where they grow many."""
@@ -218,7 +234,7 @@ class State:
         slots = self.places.slots()
         slots = slots[np.isin(keys.cluster_of_place(self.places.key_of(slots)), gone)]
         self.places.remove(slots)
-        self.events[slots] = self.warnings[slots] = 0
+        self.sums[slots] = 0
         for column in self.of_clusters():
             column[gone] = 0
         self.vocabulary.clusters.release(gone.tolist())
@@ -239,12 +255,10 @@ class State:
         return 24 * self.workloads.used + 12 * self.places.used + 40 * words
 
 
-def _slots(index: Index, wanted: Ints, on_new: Callable[[Ints], None] = lambda _: None) -> Ints:
+def _slots(index: Index, wanted: Ints) -> Ints:
     """Return the slots of keys, each given once; those that have none get one while there is room, else -1."""
     slots = index.find(wanted)
     new = np.flatnonzero(slots < 0)
     if len(new):
         slots[new] = index.insert(wanted[new])
-        given = slots[new]
-        on_new(given[given >= 0])
     return slots

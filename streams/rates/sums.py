@@ -1,16 +1,19 @@
 """Sums by key: what a run of frames adds up to. They add up further, in any order, to the same."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from streams.rates import keys
 from streams.rates.packing import Ints, pack, unpack
 
 _NONE = np.zeros(0, dtype=np.int64)
 
+
+PartT = TypeVar("PartT", "Places", "Moments", "Heard")
 
 STAMP_BITS: Final = 16
 STAMP_MASK: Final = (1 << STAMP_BITS) - 1
@@ -97,6 +100,11 @@ def heard_of(clusters: Ints, heard_ms: Ints, warned_ms: Ints, event_ms: Ints, ah
         np.maximum.reduceat(event_ms[order], begins),
         np.add.reduceat(ahead[order], begins),
     )
+
+
+def chosen(part: PartT, rows: slice | npt.NDArray[np.bool_]) -> PartT:
+    """Return some rows of one kind of sums."""
+    return type(part)(*(column[rows] for column in arrays(part)))
 
 
 def added(runs: Sequence[Sums]) -> Sums:

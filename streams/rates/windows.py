@@ -2,8 +2,12 @@
 
 A chatty workload is not ill for being itself: a minute that leaves the kept ones teaches the usual rate, and unusual
 is what exceeds it. Numbers are whole, so that moving on minute by minute or many at once comes to the same.
+
+What is known of a slot lies in one row of 64 bytes, a line of the processor's cache: with a million workloads, finding
+a row costs more than all that is done with it. So rows are taken out together, worked on, and put back.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +26,11 @@ _FORGETTING: Final = 20
 """Each past minute moves the usual rate by one part in so many: half of it is forgotten in about 14 minutes."""
 _SPENT: Final = USUAL_UNIT // 100
 _MOST: Final = (1 << 32) - 1
+_LEAST_SLOTS: Final = 1 << 10
+
+_COUNTS: Final = slice(0, KEPT_MINUTES // 2)
+_USUAL, _STAMP, _MINUTE = 4, 5, 6
+_COLUMNS: Final = 8
 
 _IN_WINDOW: Final = np.array(
     [[(now - at) % KEPT_MINUTES < WINDOW_MINUTES for at in range(KEPT_MINUTES)] for now in range(KEPT_MINUTES)]
@@ -29,74 +38,109 @@ _IN_WINDOW: Final = np.array(
 """By a minute and a place of the ring, both modulo its length: whether that place is within the minute's window."""
 
 
-class Windows:
-    """What is known of each workload, by slot. Slots of one call are each given once."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is known of some workloads: views of one table, a row each."""
 
-    def __init__(self, capacity: int) -> None:
-        self.counts: npt.NDArray[np.uint32] = np.zeros((capacity, KEPT_MINUTES), dtype=np.uint32)
-        """By minute modulo their number."""
-        self.minute: npt.NDArray[np.int32] = np.zeros(capacity, dtype=np.int32)
-        """The newest minute kept."""
-        self.usual: Ints = np.zeros(capacity, dtype=np.int64)
+    table: Ints
+
+    @property
+    def counts(self) -> npt.NDArray[np.uint32]:
+        """Warnings by minute modulo `KEPT_MINUTES`."""
+        return self.table[:, _COUNTS].view(np.uint32)
+
+    @property
+    def usual(self) -> Ints:
         """Per minute, in `USUAL_UNIT`s."""
-        self.stamp: Ints = np.zeros(capacity, dtype=np.int64)
-        """The newest Warning's: event time and tag of its reason."""
-        self.unusual: npt.NDArray[np.uint8] = np.zeros(capacity, dtype=np.uint8)
-        """As it was said last."""
+        return self.table[:, _USUAL]
 
-    def columns(self) -> tuple[npt.NDArray[Any], ...]:
-        """Return the arrays, each by slot."""
-        return self.counts, self.minute, self.usual, self.stamp, self.unusual
+    @property
+    def stamp(self) -> Ints:
+        """The newest Warning's: event time and tag of its reason."""
+        return self.table[:, _STAMP]
+
+    @property
+    def minute(self) -> Ints:
+        """The newest minute kept; 0 of a workload that nothing is known of."""
+        return self.table[:, _MINUTE]
+
+    def advance(self, to: Ints) -> None:
+        """Move on to these minutes, where they are later; minutes that leave teach the usual rate."""
+        minute, usual, counts = self.minute, self.usual, self.counts
+        new = minute == 0
+        minute[new] = to[new]
+        going = np.flatnonzero(minute < to)
+        passed = 0
+        while len(going):
+            minute[going] += 1
+            # The minute that leaves has the place of the one that comes.
+            leaving = minute[going] % KEPT_MINUTES
+            learned = usual[going]
+            learned += (counts[going, leaving] * np.int64(USUAL_UNIT) - learned) // _FORGETTING
+            # Next to nothing is nothing, so that a workload of which nothing is left is like a new one.
+            usual[going] = learned = np.where(learned < _SPENT, 0, learned)
+            counts[going, leaving] = 0
+            passed += 1
+            if passed >= KEPT_MINUTES:
+                # Of nothing counted and nothing usual, nothing comes however many minutes go by.
+                still = going[learned == 0]
+                minute[still] = to[still]
+            going = going[minute[going] < to[going]]
+
+    def add(self, rows: Ints, minutes: Ints, warnings: Ints) -> None:
+        """Count Warnings in minutes that are kept; each row and minute is given once."""
+        counts, places = self.counts, minutes % KEPT_MINUTES
+        counts[rows, places] = np.minimum(counts[rows, places] + warnings, _MOST)
+
+    @property
+    def recent(self) -> Ints:
+        """The Warnings within each window."""
+        summed: Ints = np.einsum("ij,ij->i", self.counts, _IN_WINDOW[self.minute % KEPT_MINUTES], dtype=np.int64)
+        return summed
+
+    def are_unusual(self, recent: Ints) -> npt.NDArray[np.bool_]:
+        """Return which windows, with so many Warnings within, hold more than the usual rate explains."""
+        judged: npt.NDArray[np.bool_] = recent * USUAL_UNIT >= FACTOR * WINDOW_MINUTES * self.usual
+        judged &= recent >= AT_LEAST
+        return judged
+
+    @property
+    def are_spent(self) -> npt.NDArray[np.bool_]:
+        """Which are like new ones."""
+        spent: npt.NDArray[np.bool_] = ~self.table[:, _COUNTS].any(axis=1) & (self.usual == 0)
+        return spent
+
+
+class Windows:
+    """What is known of each workload, by slot. It grows with the slots in use."""
+
+    def __init__(self) -> None:
+        self.table: Ints = np.zeros((_LEAST_SLOTS, _COLUMNS), dtype=np.int64)
+        self.unusual: npt.NDArray[np.uint8] = np.zeros(_LEAST_SLOTS, dtype=np.uint8)
+        """As it was said last. Apart, since all of it is looked through."""
+
+    def reserve(self, slots: int) -> None:
+        """Have room for so many slots."""
+        self.table, self.unusual = grown(self.table, slots), grown(self.unusual, slots)
+
+    def take(self, slots: Ints) -> Rows:
+        """Return a copy of rows, in this order."""
+        return Rows(self.table.take(slots, axis=0))
+
+    def put(self, slots: Ints, rows: Rows) -> None:
+        """Put rows back; each slot is given once."""
+        self.table[slots] = rows.table
 
     def clear(self, slots: Ints) -> None:
         """Leave slots as if they had never been used."""
-        for column in self.columns():
-            column[slots] = 0
+        self.table[slots] = 0
+        self.unusual[slots] = 0
 
-    def advance(self, slots: Ints, to: Ints) -> None:
-        """Move on to these minutes, where they are later; minutes that leave teach the usual rate."""
-        late = self.minute[slots] < to
-        slots, to = slots[late], to[late]
-        left = to - self.minute[slots]
-        passed = 0
-        while len(slots):
-            # The minute that leaves has the place of the one that comes.
-            leaving = (self.minute[slots] + 1) % KEPT_MINUTES
-            usual = self.usual[slots]
-            usual += (self.counts[slots, leaving] * np.int64(USUAL_UNIT) - usual) // _FORGETTING
-            # Next to nothing is nothing, so that a workload of which nothing is left is like a new one.
-            self.usual[slots] = np.where(usual < _SPENT, 0, usual)
-            self.counts[slots, leaving] = 0
-            self.minute[slots] += 1
-            passed += 1
-            going = left > passed
-            if passed >= KEPT_MINUTES:
-                # Of nothing counted and nothing usual, nothing comes however many minutes go by.
-                still = going & (self.usual[slots] == 0)
-                self.minute[slots[still]] = to[still]
-                going &= ~still
-            slots, to, left = slots[going], to[going], left[going]
 
-    def add(self, slots: Ints, minutes: Ints, warnings: Ints) -> None:
-        """Count Warnings in minutes that are kept; each slot and minute is given once."""
-        places = minutes % KEPT_MINUTES
-        self.counts[slots, places] = np.minimum(self.counts[slots, places] + warnings, _MOST)
-
-    def recent(self, slots: Ints) -> Ints:
-        """Return the Warnings within each window."""
-        within = _IN_WINDOW[self.minute[slots] % KEPT_MINUTES]
-        summed: Ints = np.einsum("ij,ij->i", self.counts.take(slots, axis=0).astype(np.int64), within)
-        return summed
-
-    def is_unusual(self, slots: Ints) -> npt.NDArray[np.bool_]:
-        """Return which windows hold more than the usual rate explains."""
-        recent = self.recent(slots)
-        explained = FACTOR * WINDOW_MINUTES * self.usual[slots]
-        judged: npt.NDArray[np.bool_] = (recent >= AT_LEAST) & (recent * USUAL_UNIT >= explained)
-        return judged
-
-    def is_spent(self, slots: Ints) -> npt.NDArray[np.bool_]:
-        """Return which are like a new one."""
-        spent: npt.NDArray[np.bool_] = ~self.counts[slots].any(axis=1) & (self.usual[slots] == 0)
-        spent &= self.unusual[slots] == 0
-        return spent
+def grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """Return the array, or a larger one that begins with it and goes on with zeros."""
+    if size <= len(array):
+        return array
+    larger = np.zeros((max(size, 2 * len(array)), *array.shape[1:]), dtype=array.dtype)
+    larger[: len(array)] = array
+    return larger

@@ -121,17 +121,20 @@ def _frame(fact: Outgoing) -> frames.Frame:
 def portrait(state: State) -> dict[str, Any]:
     """Return everything that must be the same, in words."""
     slots = state.workloads.slots()
-    state.windows.advance(slots, state.clock[keys.cluster_of(state.workloads.key_of(slots))])
-    slots = slots[~state.windows.is_spent(slots)]
+    rows = state.windows.take(slots)
+    rows.advance(state.clock[keys.cluster_of(state.workloads.key_of(slots))])
+    state.windows.put(slots, rows)
+    unusual = state.windows.unusual[slots] != 0
+    left = ~rows.are_spent | unusual
     counts: dict[tuple[str, ...], dict[int, int]] = {}
     for cluster, namespace, kind, name, minute, count in read.warnings(state):
         counts.setdefault((cluster, namespace, kind, name), {})[minute] = count
     windows = {}
-    for slot in slots.tolist():
-        key = _key(state, slot)
-        stamp = int(state.windows.stamp[slot])
+    for row in np.flatnonzero(left).tolist():
+        key = _key(state, int(slots[row]))
+        stamp = int(rows.stamp[row])
         newest = (stamp >> STAMP_BITS, state.vocabulary.reasons[stamp & STAMP_MASK])
-        windows[key] = (counts.get(key, {}), int(state.windows.usual[slot]), newest, bool(state.windows.unusual[slot]))
+        windows[key] = (counts.get(key, {}), int(rows.usual[row]), newest, bool(unusual[row]))
     return {
         "totals": {(c, n): (events_, warnings) for c, n, events_, warnings in read.totals(state)},
         "windows": windows,

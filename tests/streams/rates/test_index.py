@@ -23,9 +23,8 @@ def test_it_does_what_a_dict_would(seed: int) -> None:
         found = index.find(wanted)
         assert found.tolist() == [expected.get(key, -1) for key in wanted.tolist()]
         new = wanted[found < 0]
-        for key, slot in zip(new.tolist(), index.insert(new).tolist(), strict=True):
-            if slot >= 0:
-                expected[key] = slot
+        given = zip(new.tolist(), index.insert(new).tolist(), strict=True)
+        expected |= {key: slot for key, slot in given if slot >= 0}
         if rng.random() < 0.5 and expected:
             gone = rng.sample(sorted(expected), rng.randrange(1, len(expected) + 1))
             index.remove(ints([expected.pop(key) for key in gone]))
