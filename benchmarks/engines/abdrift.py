@@ -6,13 +6,14 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import requests
 
 from abdrift.broker import ports
-from benchmarks import abdrift_counts, environment, filling
+from benchmarks import abdrift_counts, environment, filling, flame
 from benchmarks.engines.engine import Engine, Job, Reads
 from benchmarks.measuring import Measured, PinnedProgram, RunError
 from streams.preparation import changelog_topic, group_id
@@ -58,18 +59,23 @@ def _follow(program: PinnedProgram, metrics: str, job: Job, stack: contextlib.Ex
         if rows is None or rows == noted:
             continue
         if rows and not noted and job.profile:
-            stack.enter_context(_profile(program.process.popen.pid, job.profile))
+            stack.enter_context(_profiled(program.process.popen.pid, job.profile))
         program.watch.note(rows)
         noted = rows
     return program.watch.measured()
 
 
-def _profile(pid: int, path: Path) -> "subprocess.Popen[bytes]":
-    """Draw where the worker's time goes for a while, its compiled libraries included."""
-    py_spy = environment.python().with_name("py-spy")
-    options = ("--native", "--rate", "100", "--duration", str(_PROFILE_SECONDS), "--output", str(path))
-    command = [str(py_spy), "record", *options, "--pid", str(pid)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  they are ours
+@contextlib.contextmanager
+def _profiled(pid: int, path: Path) -> Iterator[None]:
+    """Look where the worker's time goes for a while, its compiled libraries included, and draw it at the end."""
+    stacks = path.with_suffix(".stacks")
+    options = ("--native", "--format", "raw", "--rate", "100", "--duration", str(_PROFILE_SECONDS))
+    py_spy = str(environment.python().with_name("py-spy"))
+    command = [py_spy, "record", *options, "--output", str(stacks), "--pid", str(pid)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):  # noqa: S603  they are ours
+        yield
+    path.write_text(flame.draw(flame.merged(stacks.read_text())))
+    stacks.unlink()
 
 
 def _rows(metrics: str) -> int | None:
