@@ -35,8 +35,9 @@ from abdrift.processes import ChildFailed
 from abdrift.simulation import FaultInjector, FleetSpec, Ledger, SimulatedFleet, Verdict, plan
 from abdrift.simulation.spec import cluster_labels
 
-_BASELINE_SECONDS = 60.0
-_SETTLE_SECONDS = 30.0
+_BASELINE_SECONDS = (60.0, 1.2)
+_SETTLE_SECONDS = (30.0, 0.6)
+"""At most, and for each cluster where that is more: a small machine needs its time for a large fleet."""
 _STOP_SECONDS = 35.0
 _OWNERS = (
     Resource("kustomize.toolkit.fluxcd.io", "v1", "kustomizations"),
@@ -274,7 +275,6 @@ async def _played(
     try:
         show.enter("making faults", seconds, is_exact=True)
         await injector.run(faults)
-        show.enter("letting the last corrections finish", _SETTLE_SECONDS)
         await _settle(show, injector.ledger)
     finally:
         operator.cancel()
@@ -312,8 +312,9 @@ async def _settle_baselines(people: list[Path], show: _Show) -> None:
 
     Only a reconcile that was seen proves a baseline.
     """
-    deadline = time.monotonic() + _BASELINE_SECONDS
     clusters, verdicts = len(people), show.seen.verdicts
+    limit_seconds = _patience(_BASELINE_SECONDS, clusters)
+    deadline = time.monotonic() + limit_seconds
 
     def all_seen() -> bool:
         show.detail = f"{len(show.seen.clusters)} of {clusters} clusters seen"
@@ -324,10 +325,15 @@ async def _settle_baselines(people: list[Path], show: _Show) -> None:
         show.detail = f"{proven} of {len(verdicts)} Kustomizations and HelmReleases proven"
         return len(verdicts) >= clusters and proven == len(verdicts)
 
-    show.enter("learning what Git last applied", _BASELINE_SECONDS)
+    show.enter("learning what Git last applied", limit_seconds)
     await _until(all_seen, deadline)
     await _reconcile_everything(people, "baseline")
     await _until(all_proven, deadline)
+
+
+def _patience(seconds: tuple[float, float], clusters: int) -> float:
+    least, for_each = seconds
+    return max(least, for_each * clusters)
 
 
 async def _until(true: Callable[[], bool], deadline: float) -> None:
@@ -372,8 +378,10 @@ async def _operate(show: _Show, pipeline: Pipeline) -> None:
 
 
 async def _settle(show: _Show, ledger: Ledger) -> None:
-    """Wait until nothing is under way any more, or nothing moves."""
-    deadline = time.monotonic() + _SETTLE_SECONDS
+    """Wait until nothing is under way any more, or the time is over."""
+    limit_seconds = _patience(_SETTLE_SECONDS, show.clusters)
+    show.enter("letting the last corrections finish", limit_seconds)
+    deadline = time.monotonic() + limit_seconds
     while time.monotonic() < deadline:
         verdict = ledger.judge(observed_findings(show.seen))
         running_commands = [o for o in show.seen.outcomes.values() if o["result"] == "accepted"]
