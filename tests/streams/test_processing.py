@@ -7,11 +7,12 @@ import pytest
 
 from abdrift import topics
 from abdrift.cloudevents import CloudEvent
+from abdrift.frames import EncodedFrame
 from abdrift.partitions import partition_of
 from streams.commit import CHUNK_BYTES
 from streams.decode import Record
-from streams.processing import Processor, Setting
-from streams.step import Batch, Publication, Result, publish, tombstone
+from streams.processing import Processor, Reader, Setting, partition_of_step
+from streams.step import Batch, Limits, Outgoing, Publication, Result, publish, tombstone
 
 SETTING = Setting(partition=0, partitions=8, lag_ms=0, restoring=False)
 SINGLE = topics.FLEET_REDUCED
@@ -126,3 +127,65 @@ def test_a_cell_too_large_for_a_record_is_the_records_fault(processor: Processor
     done = processor.run({}, records(1, ballast=CHUNK_BYTES + 1), SETTING)
     assert done.encoded == {}
     assert "must shard" in done.refused[0].message
+
+
+class Holding:
+    """Adds numbers up in memory of its own, one staged cell a batch."""
+
+    name = "holding"
+    reads = (topics.FLEET_OUTCOMES,)
+    writes = (topics.FLEET_DECISIONS,)
+    columns: Mapping[str, tuple[str, ...]] = {}
+    limits = Limits(rows=10, size_bytes=10)
+
+    def open(self, kept: Mapping[str, bytes], partition: int, partitions: int) -> "Opened":
+        return Opened(int(kept.get("sum", b"0")))
+
+
+class Opened:
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+    def process(self, batch: Batch) -> Result[bytes]:
+        for one in batch.inputs:
+            assert one.event is not None
+            self.total += one.event.data["n"]
+        facts = [tombstone(topics.FLEET_DECISIONS, str(self.total), "c1")]
+        return Result({"sum": b"%d" % self.total}, facts, staged=[("staged", b"%d" % self.total)])
+
+
+HELD = [
+    pytest.param([1, 2, 3], b"16", [], id="none-raises"),
+    pytest.param(["bug", 2, 3], b"15", [0], id="the-first-raises"),
+    pytest.param([1, "bug", 3, "bug"], b"14", [1, 3], id="two-raise"),
+    pytest.param(["bug"], None, [0], id="the-only-one-raises"),
+]
+
+
+@pytest.mark.parametrize(("numbers", "total", "refused"), HELD)
+def test_a_step_that_holds_its_state_is_opened_anew_without_the_records_that_raise(
+    numbers: list[object], total: bytes | None, refused: list[int]
+) -> None:
+    step = Holding()
+    partition = partition_of_step(step, {topics.FLEET_OUTCOMES.name: 8, topics.FLEET_DECISIONS.name: 8}, 0, SUM_10)
+    done = partition.run(records(*numbers), SETTING)
+    partition.absorb(done)
+    assert done.encoded.get("sum") == total
+    assert [one.cause.offset for one in done.refused] == refused
+    assert {one.reason for one in done.refused} <= {"step-error"}
+    assert [fact.key.encode() for fact in done.outbox] == ([total] if total else [])
+    assert [cell for staged in done.staged for _, cell in staged] == ([total] if total else [])
+    again = partition.run(records(100), SETTING)
+    assert again.encoded == {"sum": b"%d" % (int(total or 10) + 100)}, "it goes on from there"
+
+
+def SUM_10() -> Mapping[str, bytes]:  # noqa: N802  a constant, as the engine asks for it
+    return {"sum": b"10"}
+
+
+def test_a_frame_is_published_with_its_headers() -> None:
+    frame = EncodedFrame(b"value", (("abdrift-rows", b"1"),), 1)
+    fact = Outgoing(topics.FLEET_DECISIONS, "lane", "c1", None, frame)
+    encoded = Reader(Holding(), {topics.FLEET_DECISIONS.name: 8}).encoded(fact)
+    assert (encoded.value, encoded.headers) == (b"value", frame.headers)
+    assert encoded.partition == partition_of("c1", 8)
