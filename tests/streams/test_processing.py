@@ -138,7 +138,7 @@ class Holding:
     columns: Mapping[str, tuple[str, ...]] = {}
     limits = Limits(rows=10, size_bytes=10)
 
-    def open(self, kept: Mapping[str, bytes], partition: int, partitions: int) -> "Opened":
+    def open(self, kept: Mapping[str, bytes], _partition: int, _partitions: int) -> "Opened":
         return Opened(int(kept.get("sum", b"0")))
 
 
