@@ -361,16 +361,17 @@ def _restored(
         raise BadFrame("wrong-type", f"column {column.name!r} is {array.type}, not distances from a base")
     try:
         base = int(told[_BASE])
-        values = np.asarray(array).astype(np.int64) + base
+        values = np.asarray(array)
+        if column.before is not None and _BEFORE in told:
+            (other,) = _conform(signal, (signal.column(column.before),), batch).columns
+            return pa.array(np.asarray(other) - (values.astype(np.int64) + base), type=column.type)
+        kind = np.dtype(column.type.to_pandas_dtype())
+        limits = np.iinfo(kind)
+        if limits.min <= base and base + int(values.max(initial=0)) <= limits.max:
+            return pa.array(np.add(values, kind.type(base), dtype=kind, casting="unsafe"), type=column.type)
     except (ValueError, OverflowError) as error:
         raise BadFrame("bad-frame", f"column {column.name!r} has the base {told[_BASE]!r}") from error
-    if column.before is not None and _BEFORE in told:
-        (other,) = _conform(signal, (signal.column(column.before),), batch).columns
-        values = np.asarray(other) - values
-    limits = np.iinfo(column.type.to_pandas_dtype())
-    if not limits.min <= int(values.min(initial=0)) <= int(values.max(initial=0)) <= limits.max:
-        raise BadFrame("wrong-type", f"column {column.name!r} holds what is no {column.type}")
-    return pa.array(values, type=column.type)
+    raise BadFrame("wrong-type", f"column {column.name!r} holds what is no {column.type}")
 
 
 def _stream(batch: pa.RecordBatch) -> pa.Buffer:

@@ -21,8 +21,8 @@ from streams.rates.vocabulary import MISPLACED, Vocabulary
 COLUMNS: Final = ("cluster", "namespace", "type", "reason", "object_kind", "object_name", "count", "last_ms")
 """What is read of a frame of Events, in this order."""
 
-BEAT_MS: Final = 1_000
-"""Frames of one beat of append time are judged together."""
+BEAT_MS: Final = 5_000
+"""Frames of one beat of append time are judged together: half as long as health waits before it believes a change."""
 SKEW_MS: Final = 60_000
 """An event time may be so far after its append time; what is beyond is set back to that."""
 
@@ -212,11 +212,15 @@ class _Run:
         return self._numbers(distinct)[back]
 
     def _numbers(self, about: Ints) -> Ints:
-        """Return the numbers of workloads by their codes, each given once. Only Warnings' names are looked at."""
+        """Return the numbers of workloads by their codes, ascending. Only Warnings' names are looked at."""
         kind, name = about // len(self._name), about % len(self._name)
-        kinds = self._kind.words
         names = self._name.dictionary.take(pa.array(name)).to_pylist()
-        return self._vocabulary.workload_numbers(zip((kinds[code] for code in kind.tolist()), names, strict=True))
+        ends = np.searchsorted(kind, np.arange(len(self._kind)), side="right").tolist()
+        numbers: list[int] = []
+        for word, end in zip(self._kind.words, ends, strict=True):
+            if end > len(numbers):
+                numbers += self._vocabulary.workload_numbers(word, names[len(numbers) : end])
+        return np.array(numbers, dtype=np.int64)
 
     def _heard(self, taken: _Warnings, codes: Ints) -> Heard:
         """Return what is heard of the clusters that have rows."""

@@ -1,6 +1,6 @@
 """What changed, in words: numbers become dictionary codes of a frame, so that each word is looked up once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ from streams.rates.counting import BEAT_MS
 from streams.rates.packing import Ints
 from streams.rates.state import Changes, State
 from streams.rates.sums import STAMP_BITS, STAMP_MASK
+from streams.rates.vocabulary import Vocabulary
 
 
 def rows(changes: Changes, state: State) -> pa.RecordBatch:
@@ -20,8 +21,7 @@ def rows(changes: Changes, state: State) -> pa.RecordBatch:
     subjects = [
         _words(keys.cluster_of_place(places), words.clusters.__getitem__),
         _words(keys.namespace_of_place(places), words.namespaces.__getitem__),
-        _words(labels, lambda number: words.split(number)[0]),
-        _words(labels, lambda number: words.split(number)[1]),
+        *_kinds_and_names(labels, words),
     ]
     columns: dict[str, pa.Array] = {
         **dict(zip(("cluster", "namespace", "kind", "name"), subjects, strict=True)),
@@ -37,11 +37,20 @@ def rows(changes: Changes, state: State) -> pa.RecordBatch:
     return made.take(pa.array(order))
 
 
+def _kinds_and_names(labels: Ints, words: Vocabulary) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
+    distinct, codes = np.unique(labels, return_inverse=True)
+    kinds, names = zip(*map(words.split, distinct.tolist()), strict=True)
+    return _sortable(kinds, codes), _sortable(names, codes)
+
+
 def _words(numbers: Ints, word_of: Callable[[int], str]) -> pa.DictionaryArray:
-    """Return numbers as words, whose codes sort as the words do."""
     distinct, codes = np.unique(numbers, return_inverse=True)
-    named = [word_of(number) for number in distinct.tolist()]
-    ascending = sorted(set(named))
+    return _sortable([word_of(number) for number in distinct.tolist()], codes)
+
+
+def _sortable(words: Sequence[str], codes: Ints) -> pa.DictionaryArray:
+    """Return words by code, with codes that sort as the words do."""
+    ascending = sorted(set(words))
     rank = {word: code for code, word in enumerate(ascending)}
-    ranks = np.array([rank[word] for word in named], dtype=np.int32)
+    ranks = np.array([rank[word] for word in words], dtype=np.int32)
     return pa.DictionaryArray.from_arrays(pa.array(ranks[codes]), pa.array(ascending, type=pa.utf8()))

@@ -1,7 +1,7 @@
 """The words of one partition as numbers: clusters, namespaces, workloads, and the tags of reasons."""
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -57,15 +57,13 @@ class Vocabulary:
         labels, news = self.namespaces, self.news.namespaces
         return np.array([_number(labels, name[:MAX_NAME_CHARACTERS], news) for name in names], dtype=np.int64)
 
-    def workload_numbers(self, objects: Iterable[tuple[str, str]]) -> Ints:
-        """Return the numbers of the workloads that objects, by kind and name, belong to."""
-        found = []
-        remembered = self._remembered
-        for kind, name in objects:
-            of_kind = remembered.get(kind)
-            number = None if of_kind is None else of_kind.get(name)
-            found.append(self._workload(kind, name) if number is None else number)
-        return np.array(found, dtype=np.int64)
+    def workload_numbers(self, kind: str, names: Sequence[str]) -> list[int]:
+        """Return the numbers of the workloads that objects of a kind belong to, `REFUSED` where there is no room."""
+        known = self._remembered.get(kind, {}).get
+        found = list(map(known, names))
+        if None in found:
+            found = [self._workload(kind, name) if n is None else n for n, name in zip(found, names, strict=True)]
+        return [REFUSED if number is None else number for number in found]
 
     def tags(self, reasons: Sequence[str]) -> Ints:
         """Return the reasons' tags. Of two with one tag the lesser is kept, whichever came first."""

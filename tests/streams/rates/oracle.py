@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streams.step import Input
 
 MINUTE_MS = 60_000
+BEAT_MS = 5_000
 Workload = tuple[str, str, str, str]
 
 
@@ -72,15 +73,15 @@ class Oracle:
 
     def feed(self, inputs: Iterable[Input]) -> Oracle:
         for record in inputs:
-            beat = record.append_ms // 1000
-            if (self.waiting and beat > self.beat) or beat * 1000 // MINUTE_MS > self.minute:
+            beat = record.append_ms // BEAT_MS
+            if (self.waiting and beat > self.beat) or beat * BEAT_MS // MINUTE_MS > self.minute:
                 self.settle(beat)
             if record.frame is not None:
-                self._take(record, max(record.append_ms, self.beat * 1000))
+                self._take(record, max(record.append_ms, self.beat * BEAT_MS))
         return self
 
     def settle(self, beat: int) -> None:
-        now_ms = beat * 1000
+        now_ms = beat * BEAT_MS
         waiting, self.waiting = self.waiting, []
         for row, append_ms in waiting:
             self._hear(row, append_ms)
@@ -116,17 +117,17 @@ class Oracle:
             self.seen.add(lane)
             rows = events.rows_of(record.frame.batch.slice(part.first_row, part.rows))
             self.waiting += [(row, append_ms) for row in rows if row.count > 0]
-            self.beat = max(self.beat, append_ms // 1000)
+            self.beat = max(self.beat, append_ms // BEAT_MS)
 
     def _hear(self, row: EventRow, append_ms: int) -> None:
         count = row.count
         sums = self.totals.setdefault((row.cluster, row.namespace), [0, 0])
         sums[0] += count
         cluster = self.clusters.setdefault(row.cluster, Cluster())
-        cluster.heard_ms = max(cluster.heard_ms, append_ms // 1000 * 1000)
+        cluster.heard_ms = max(cluster.heard_ms, append_ms // BEAT_MS * BEAT_MS)
         if row.type == "Warning":
             sums[1] += count
-            cluster.warned_ms = max(cluster.warned_ms, append_ms // 1000 * 1000)
+            cluster.warned_ms = max(cluster.warned_ms, append_ms // BEAT_MS * BEAT_MS)
             cluster.ahead += count * (row.last_ms > append_ms + MINUTE_MS)
             cluster.clock = max(cluster.clock, min(row.last_ms, append_ms + MINUTE_MS) // MINUTE_MS)
 

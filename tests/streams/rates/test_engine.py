@@ -24,6 +24,7 @@ from abdrift.topics import DEAD_LETTERS
 from streams.commit import Fence, Owner, Seen, recover
 from streams.preparation import changelog_topic
 from streams.rates import read
+from streams.rates.counting import BEAT_MS
 from streams.step import Input
 from tests.streams.bench import eventually
 from tests.streams.rates.oracle import Oracle
@@ -132,7 +133,7 @@ class Table:
                 lane = dict(one.headers)["abdrift-parts"]
                 frame = frames.decode(one.value, one.headers)
                 assert words.setdefault(lane, frame).batch.equals(frame.batch), "a repeat that differs"
-            expected = [said for said in oracle.said if said[0] < state.beat * 1000]
+            expected = [said for said in oracle.said if said[0] < state.beat * BEAT_MS]
             assert [said for frame in words.values() for said in said_in(frame)] == expected
 
     @staticmethod

@@ -84,9 +84,9 @@ def state_hash(rng: random.Random, told: list[list[frames.Frame]]) -> str:
     at_ms = T0 + 3 * 3_600_000  # after every event time, so that none is set back
     for phase in told:
         for frame in phase:
-            at_ms += rng.choice([1, 400, 1000, 20_000])
+            at_ms += rng.choice([1, 400, 5000, 20_000])
             records.append((at_ms, frame))
-        at_ms += 2000
+        at_ms += 6000
         records.append((at_ms, None))
     taken = inputs(records)
     cuts = rng.sample(range(len(taken)), rng.randrange(len(taken)))

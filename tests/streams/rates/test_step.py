@@ -31,16 +31,16 @@ def random_records(seed: int, records: int = 24) -> list[Input]:
     rng = random.Random(seed)
     at_ms, told = T0, []
     for number in range(records):
-        at_ms += rng.choice([0, 1, 300, 999, 1000, 1001, 5000, 30_000, MINUTE_MS, 6 * MINUTE_MS])
+        at_ms += rng.choice([0, 1, 300, 4999, 5000, 5001, 9000, 30_000, MINUTE_MS, 6 * MINUTE_MS])
         kind = rng.random()
         if kind < 0.1:
             told.append((at_ms, None))
         elif kind < 0.2 and told:
-            told.append((at_ms - rng.choice([0, 0, 1500]), rng.choice(told)[1]))
+            told.append((at_ms - rng.choice([0, 0, 7500]), rng.choice(told)[1]))
         else:
             rows = random_rows(rng, at_ms, rng.choice([1, 3, 20]))
             told.append((at_ms, decoded(encoded(rows, number, rng.choice("ab")))))
-    return inputs([*told, (at_ms + 1000, None)])
+    return inputs([*told, (at_ms + 5000, None)])
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -81,7 +81,7 @@ def test_silence_makes_usual_again_where_event_time_stands_still() -> None:
 def test_a_merged_frame_counts_the_parts_that_are_new() -> None:
     parts = [decoded(encoded([event(count=2 + n)], sequence=n)) for n in range(3)]
     merged = frames.merge([parts[0], parts[2]])
-    told = [(T0, parts[2]), (T0, decoded(merged)), (T0, parts[1]), (T0 + 1000, None)]
+    told = [(T0, parts[2]), (T0, decoded(merged)), (T0, parts[1]), (T0 + 5000, None)]
     partition = Partition().feed(inputs(told))
     assert portrait(partition.opened.state)["totals"] == {("edge-1", "shop"): (9, 9)}
     assert partition.opened.state.counters == {"duplicates": 1}
@@ -97,7 +97,7 @@ def plain(frame: frames.Frame) -> frames.Frame:
 
 def test_columns_need_no_dictionaries() -> None:
     frame = plain(decoded(encoded(random_rows(random.Random(1), T0, 50))))
-    records = inputs([(T0, frame), (T0 + 1000, None)])
+    records = inputs([(T0, frame), (T0 + 5000, None)])
     assert portrait(Partition().feed(records).opened.state) == Oracle().feed(records).portrait()
 
 
@@ -106,7 +106,7 @@ def refused(frame: frames.Frame, **capacities: int) -> dict[str, int]:
     state = partition.opened.state
     for name, capacity in capacities.items():
         getattr(state.vocabulary, name).capacity = capacity
-    partition.feed(inputs([(T0, frame), (T0 + 1000, None)]))
+    partition.feed(inputs([(T0, frame), (T0 + 5000, None)]))
     kept = portrait(state)
     counted = sum(events for events, _ in kept["totals"].values())
     turned_away = sum(state.counters.get(reason, 0) for reason in ("clusters-full", "namespaces-full", "misplaced"))
@@ -138,7 +138,7 @@ def test_a_cluster_of_another_partition_is_refused() -> None:
     ours = next(f"c{n}" for n in range(99) if partition_of(f"c{n}", 4) == 1)
     theirs = next(f"c{n}" for n in range(99) if partition_of(f"c{n}", 4) == 2)
     frame = decoded(encoded([event(cluster=ours), event(cluster=theirs)]))
-    told = [projected(one) for one in inputs([(T0, frame), (T0 + 1000, None)])]
+    told = [projected(one) for one in inputs([(T0, frame), (T0 + 5000, None)])]
     opened.process(Batch(1, 4, told))
     assert opened.state.counters == {"misplaced": 1}
     assert list(portrait(opened.state)["clusters"]) == [ours]
@@ -202,7 +202,7 @@ def test_a_missing_cell_is_told() -> None:
 
 
 def test_silence_is_written_down_once_a_minute() -> None:
-    partition = Partition().feed(inputs([(T0, decoded(encoded([event()]))), (T0 + 2000, None)]))
+    partition = Partition().feed(inputs([(T0, decoded(encoded([event()]))), (T0 + 6000, None)]))
     before = dict(partition.cells)
-    partition.feed(inputs([(T0 + 3000 + 1000 * second, None) for second in range(50)]))
+    partition.feed(inputs([(T0 + 7000 + 1000 * second, None) for second in range(50)]))
     assert partition.cells == before
