@@ -1,25 +1,90 @@
-"""`make test`: every check, then every test, with the steps' coverage; stops at the first that fails.
+"""`make test`: every check, then every test, with the steps' coverage; prints how long each phase took.
 
-A few end-to-end tests that fail are tried once more by themselves, and named: what fails twice has failed.
+What starts nothing and what starts parts of its own run side by side, as most of the latter is waiting. Then the
+pipeline's tests have the machine to themselves. Each lane stops at the first of its phases that fails.
 """
 
-import json
-import shutil
+from __future__ import annotations
+
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BIN = Path(sys.executable).parent
 STEPS_COVERAGE_PERCENT = 95
-MOST_TRIED_AGAIN = 5
-STEPS = "streams/drift/*,streams/health/*,streams/governor/*,streams/reduce.py,streams/rollup.py"
-CHECKS = {
-    "lint": ["ruff", "check", "--quiet", "."],
-    "format": ["ruff", "format", "--check", "--quiet", "."],
-    "types": ["mypy"],
-    "import contracts": ["lint-imports", "--no-logo"],
-}
+STEPS = "streams/drift/*,streams/health/*,streams/governor/*,streams/rates/*,streams/reduce.py,streams/rollup.py"
+NOTHING_COLLECTED = 5
+"""pytest's status where the options given leave a phase without tests."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One command of a lane."""
+
+    title: str
+    command: Sequence[str]
+    is_told: bool = True
+    """Whether its output is shown where it succeeds."""
+    fine: Sequence[int] = (0,)
+    """Statuses that are no failure."""
+
+
+def check(title: str, *command: str) -> Phase:
+    """A check, which is silent where all is well."""
+    return Phase(title, command, is_told=False)
+
+
+def trial(title: str, *options: str, under: Sequence[str] = ()) -> Phase:
+    """A run of pytest, with the options that this program was given."""
+    chosen = ["pytest", "-q", "-p", "no:cacheprovider", "--durations=10", *options, *sys.argv[1:]]
+    command = [*under, "-m", *chosen] if under else chosen
+    return Phase(title, command, fine=(0, NOTHING_COLLECTED) if sys.argv[1:] else (0,))
+
+
+CAPS, E2E = "tests/e2e/test_caps.py", "tests/e2e"
+LANES = (
+    (
+        check("lint", "ruff", "check", "--quiet", "."),
+        check("format", "ruff", "format", "--check", "--quiet", "."),
+        check("types", "mypy"),
+        check("import contracts", "lint-imports", "--no-logo"),
+        trial("units", "-m", "not parts and not soak", under=("coverage", "run")),
+        check("steps' coverage", "coverage", "report", f"--include={STEPS}", f"--fail-under={STEPS_COVERAGE_PERCENT}"),
+        trial("caps", CAPS, "-m", "not soak"),
+    ),
+    (trial("parts", "-m", "parts and not soak", f"--ignore={E2E}"),),
+)
+PIPELINE = trial("pipeline", E2E, "-m", "not soak", f"--ignore={CAPS}")
+
+
+class Report:
+    """What is printed: whole phases, one after another, whichever lane they are of."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lines: list[str] = []
+
+    def tell(self, phase: Phase, seconds: float, status: int, output: str) -> None:
+        """Print a phase's end, and its output where it is wanted."""
+        good = status in phase.fine
+        line = f"{phase.title:18} {'ok' if good else 'FAILED'}  {seconds:.1f} s"
+        with self._lock:
+            self._lines.append(line)
+            if output and (phase.is_told or not good):
+                say(f"\n--- {phase.title}\n{output.rstrip()}")
+            say(line)
+
+    def close(self) -> None:
+        """Print all phases again, together."""
+        say("\n" + "\n".join(self._lines))
 
 
 def say(line: str) -> None:
@@ -28,46 +93,34 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def check(title: str, command: list[str]) -> None:
-    """Run one check; end everything with its output where it fails."""
-    begun = time.monotonic()
-    done = subprocess.run([BIN / command[0], *command[1:]], check=False, capture_output=True, text=True)
-    say(f"{title:18} {'ok' if done.returncode == 0 else 'FAILED'}  {time.monotonic() - begun:.1f} s")
-    if done.returncode:
-        sys.exit(f"{done.stdout}{done.stderr}")
-
-
-def tested(*options: str) -> int:
-    """Run pytest under coverage and return its status."""
-    return subprocess.run([BIN / "coverage", "run", "-a", "-m", "pytest", "-q", *options], check=False).returncode
-
-
-def failed() -> list[str]:
-    """Return the tests that the last run saw fail."""
-    known = Path(".pytest_cache/v/cache/lastfailed")
-    return sorted(json.loads(known.read_text())) if known.exists() else []
+def run(phases: Sequence[Phase], report: Report, *, is_shown_live: bool = False) -> bool:
+    """Run phases in turn, and return whether all went well."""
+    for phase in phases:
+        begun = time.monotonic()
+        where = None if is_shown_live else subprocess.PIPE
+        done = subprocess.run(
+            [BIN / phase.command[0], *phase.command[1:]],
+            check=False,
+            stdout=where,
+            stderr=None if is_shown_live else subprocess.STDOUT,
+            text=True,
+        )
+        report.tell(phase, time.monotonic() - begun, done.returncode, done.stdout or "")
+        if done.returncode not in phase.fine:
+            return False
+    return True
 
 
 def main() -> None:
-    """Check, install and build the real parts where they are missing, test."""
-    for title, command in CHECKS.items():
-        check(title, command)
+    """Install and build the real parts where they are missing, check, test."""
     if subprocess.run([sys.executable, "-m", "tests.parts", "setup"], check=False).returncode:
         sys.exit("the real parts that the tests start could not be prepared; see above")
-    shutil.rmtree(".pytest_cache/v/cache", ignore_errors=True)
-    Path(".coverage").unlink(missing_ok=True)
-    status = tested("-m", "not soak", "--durations=15", *sys.argv[1:])
-    again = failed()
-    if status == 1 and 0 < len(again) <= MOST_TRIED_AGAIN and all(name.startswith("tests/e2e/") for name in again):
-        # Real parts on a machine that others use too can be late. What fails twice, the second time alone, has failed.
-        say(f"tried once more, alone: {', '.join(again)}")
-        status = tested("--last-failed", "-m", "not soak")
-    if status:
-        sys.exit(status)
-    check(
-        "steps' coverage",
-        ["coverage", "report", f"--include={STEPS}", f"--fail-under={STEPS_COVERAGE_PERCENT}"],
-    )
+    report = Report()
+    with ThreadPoolExecutor(len(LANES)) as lanes:
+        good = list(lanes.map(lambda phases: run(phases, report), LANES))
+    good.append(run((PIPELINE,), report, is_shown_live=True))
+    report.close()
+    sys.exit(0 if all(good) else 1)
 
 
 if __name__ == "__main__":
