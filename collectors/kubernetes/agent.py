@@ -18,9 +18,10 @@ from collectors.kubernetes.config import KubernetesConfig
 from collectors.kubernetes.discovery import Catalogue, GroupKind, Served, discover
 from collectors.kubernetes.handlers import DefinitionsHandler, EventsHandler
 from collectors.kubernetes.heartbeat import Heart
-from collectors.kubernetes.inventories import Inventories, OwnerKey, Ref, inventory_of
+from collectors.kubernetes.inventories import Inventories, OwnerKey, Ref, inventory_of, is_reconciling
 from collectors.kubernetes.kinds import WHOLE, Budget, KindWatch, Masks, Surroundings
 from collectors.kubernetes.manifests import Manifests
+from collectors.kubernetes.reads import Reads
 from collectors.kubernetes.reflector import Handler, Reflector, Target
 from collectors.kubernetes.reporter import Key, Reporter
 
@@ -70,7 +71,9 @@ class Agent:
             lookups=asyncio.Semaphore(config.recheck_concurrency),
             on_object=self._on_object,
             on_gone=self._on_gone,
+            on_applied=self._on_applied,
         )
+        self._reads = Reads(self._api, self._reporter, self._served_of, self._around.lookups)
         self._manifests = Manifests(
             self._api,
             self._reporter,
@@ -144,7 +147,13 @@ class Agent:
                 self._reflect(("", "Event"), Target(_EVENTS, {}), events)
             for kind in self.config.kinds:
                 await self._ensure(kind, frozenset({WHOLE}))
-            for loop in (self._manifests.run(), self._discover_again(), self._follow_inventories(), self._recheck()):
+            for loop in (
+                self._manifests.run(),
+                self._reads.run(),
+                self._discover_again(),
+                self._follow_inventories(),
+                self._recheck(),
+            ):
                 group.create_task(loop)
 
     # What is served ---------------------------------------------------------------------------------------------
@@ -241,6 +250,7 @@ class Agent:
             return
         metadata = obj["metadata"]
         owner = OwnerKey(served.kind, str(metadata.get("namespace") or ""), str(metadata["name"]))
+        self._reads.saw(owner, str(metadata["resourceVersion"]), busy=is_reconciling(obj))
         found = inventory_of(obj)
         if served.kind == "HelmRelease":
             self._manifests.want((owner.namespace, owner.name), obj)
@@ -260,8 +270,17 @@ class Agent:
             self._manifests.forget(key)
         owner = OwnerKey(served.kind, *key)
         self._self_inventoried.discard(owner)
+        self._reads.forget(owner)
         if self._inventories.remove(owner):
             self._inventory_changed.set()
+
+    def _on_applied(self, served: Served, key: Key, version: str) -> None:
+        owner = self._inventories.owner_of(Ref(served.resource.group, served.kind, *key))
+        if owner is not None:
+            self._reads.want(owner, version)
+
+    def _served_of(self, owner: OwnerKey) -> Served | None:
+        return next((self._catalogue.get(kind) for kind in _OWNERS if kind[1] == owner.kind), None)
 
     def _on_manifest(self, key: Key, refs: frozenset[Ref]) -> None:
         owner = OwnerKey("HelmRelease", *key)

@@ -66,6 +66,13 @@ def inventory_of(owner: Mapping[str, Any]) -> tuple[frozenset[Ref], int] | None:
     return frozenset(refs), unreadable
 
 
+def is_reconciling(owner: Mapping[str, Any]) -> bool:
+    """Whether an owner says that it applies; while it waits to try again, or for health checks, it does not."""
+    found = (owner.get("status") or {}).get("conditions") or ()
+    status = {condition.get("type"): condition.get("status") for condition in found}
+    return status.get("Reconciling") == "True" and status.get("Ready") != "False" and status.get("Healthy") != "Unknown"
+
+
 def refs_of_manifests(objects: Iterable[Mapping[str, Any]]) -> frozenset[Ref]:
     """Return the objects of a release's manifest, whose namespaces have been filled in."""
     return frozenset(
@@ -84,20 +91,34 @@ class Inventories:
     """All owners' inventories of one cluster. A kind once inventoried stays watched."""
 
     _by_owner: dict[OwnerKey, frozenset[Ref]] = field(default_factory=dict)
+    _owner_of: dict[Ref, OwnerKey] = field(default_factory=dict)
     _labels: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
     def put(self, owner: OwnerKey, refs: frozenset[Ref]) -> bool:
         """Set an owner's inventory. Return whether that changed anything."""
         if self._by_owner.get(owner) == refs:
             return False
+        self._disown(owner, self._by_owner.get(owner, frozenset()) - refs)
         self._by_owner[owner] = refs
         for ref in refs:
+            self._owner_of[ref] = owner
             self._labels.setdefault((ref.group, ref.kind), set()).add(OWNER_LABELS[owner.kind])
         return True
 
     def remove(self, owner: OwnerKey) -> bool:
         """Forget an owner that is gone. Return whether it was known."""
-        return self._by_owner.pop(owner, None) is not None
+        refs = self._by_owner.pop(owner, None)
+        self._disown(owner, refs or frozenset())
+        return refs is not None
+
+    def owner_of(self, ref: Ref) -> OwnerKey | None:
+        """Return the owner whose inventory names an object; the last to do so where several do."""
+        return self._owner_of.get(ref)
+
+    def _disown(self, owner: OwnerKey, refs: Iterable[Ref]) -> None:
+        for ref in refs:
+            if self._owner_of.get(ref) == owner:
+                del self._owner_of[ref]
 
     def selectors(self) -> dict[tuple[str, str], frozenset[str]]:
         """Return by (group, kind) the labels by which its objects are to be watched."""

@@ -15,7 +15,7 @@ from abdrift.signals.objects import LostDetail, Op, SyncDetail
 from collectors import telemetry
 from collectors.kubernetes.api import Api, ApiRefusedError, UnreachableError
 from collectors.kubernetes.discovery import Served
-from collectors.kubernetes.projection import Object, fingerprint, project
+from collectors.kubernetes.projection import Object, applied, fingerprint, project
 from collectors.kubernetes.reflector import Sync
 from collectors.kubernetes.reporter import Key, Reporter, Seen
 
@@ -64,6 +64,8 @@ class Surroundings:
     lookups: asyncio.Semaphore
     on_object: Callable[[Served, Mapping[str, Any]], None]
     on_gone: Callable[[Served, Key], None]
+    on_applied: Callable[[Served, Key, str], None]
+    """Told, once it is reported, of an object that Flux may have written or deleted, and of the resourceVersion."""
 
 
 class View:
@@ -165,8 +167,9 @@ class KindWatch:
         resource = self.served.resource
         masked = self._around.masker.mask(project(obj, resource.group, resource.version, self.served.kind))
         metadata = masked["metadata"]
-        now = Seen(str(metadata["uid"]), str(metadata["resourceVersion"]), fingerprint(masked))
+        now = Seen(str(metadata["uid"]), str(metadata["resourceVersion"]), fingerprint(masked), applied(masked))
         async with self._order:
+            known = self._seen.get(key)
             op = await self._judge(key, now, op_if_new)
             if op is None:
                 return
@@ -174,6 +177,8 @@ class KindWatch:
             self._absent.discard(key)
             await self._around.reporter.object(op, self.served, masked)
         self._around.on_object(self.served, masked)
+        if op is not Op.LISTED and now.applied and (known is None or known.applied != now.applied):
+            self._around.on_applied(self.served, key, now.resource_version)
 
     async def _judge(self, key: Key, now: Seen, op_if_new: Op) -> Op | None:
         """Return what to report of a sight; None where it tells nothing new."""
@@ -202,10 +207,13 @@ class KindWatch:
         if self.whole:
             await self._gone(key, obj)
         else:
-            await self.look_up(key)
+            await self.look_up(key, obj)
 
-    async def look_up(self, key: Key) -> None:
-        """Fetch one object that no view shows. What can't be fetched now is looked up again by `recheck`."""
+    async def look_up(self, key: Key, left: Object | None = None) -> None:
+        """Fetch one object that no view shows. What can't be fetched now is looked up again by `recheck`.
+
+        `left` is the object as a view saw it last, if it was one that told.
+        """
         known = self._seen.get(key)
         resource = self.served.resource
         try:
@@ -215,7 +223,7 @@ class KindWatch:
             return
         except ApiRefusedError as error:
             if error.status == HTTPStatus.NOT_FOUND and self._seen.get(key) is known:
-                await self._gone(key, None)
+                await self._gone(key, left)
             return
         await self.observe(found, Op.ADDED)
         if key not in self.inventoried and not any(key in view.keys for view in self.views.values()):
@@ -276,8 +284,10 @@ class KindWatch:
             self._forget(key)
             if key in self.inventoried:
                 self._absent.add(key)
-            await self._around.reporter.deleted(self.served, key, known)
+            version = str(obj["metadata"].get("resourceVersion") or "") if obj is not None else ""
+            await self._around.reporter.deleted(self.served, key, known, version)
         self._around.on_gone(self.served, key)
+        self._around.on_applied(self.served, key, version)
 
     def _forget(self, key: Key) -> None:
         if self._seen.pop(key, None):

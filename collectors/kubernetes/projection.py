@@ -28,6 +28,7 @@ _METADATA = (
 )
 _BEAT_TIMES = frozenset({"lastHeartbeatTime", "lastProbeTime", "lastUpdateTime"})
 _FLUX = ".toolkit.fluxcd.io"
+_FLUX_MANAGERS = frozenset({"kustomize-controller", "helm-controller"})
 
 
 def _whole(status: Object) -> Object:
@@ -88,6 +89,19 @@ def fingerprint(projected: Mapping[str, Any]) -> bytes:
     if status := projected.get("status"):
         told["status"] = _without_beats(status)
     return blake2b(orjson.dumps(told, option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
+
+
+def applied(projected: Mapping[str, Any]) -> bytes:
+    """Return 8 bytes that differ where Flux's controllers wrote, as managedFields tell; none where they never did.
+
+    Of a removal by someone else, which shrinks their entry and leaves its time alone, they differ too.
+    """
+    entries = [
+        entry
+        for entry in projected["metadata"].get("managedFields") or ()
+        if entry.get("manager") in _FLUX_MANAGERS and entry.get("subresource") != "status"
+    ]
+    return blake2b(orjson.dumps(entries, option=orjson.OPT_SORT_KEYS), digest_size=8).digest() if entries else b""
 
 
 def _without_beats(status: Object) -> Object:

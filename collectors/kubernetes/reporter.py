@@ -10,7 +10,15 @@ import orjson
 from abdrift.clock import ClockMs
 from abdrift.kubeapi import Resource
 from abdrift.signals.events import EventRow
-from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, Op, SyncDetail, encode_detail
+from abdrift.signals.objects import (
+    HeartbeatDetail,
+    LostDetail,
+    ObjectRow,
+    Op,
+    ReadDetail,
+    SyncDetail,
+    encode_detail,
+)
 from collectors.framing import Outlet
 from collectors.kubernetes.discovery import GroupKind, Served
 
@@ -27,6 +35,8 @@ class Seen(msgspec.Struct, frozen=True):
     uid: str
     resource_version: str
     digest: bytes
+    applied: bytes = b""
+    """A digest of what Flux's controllers own of it, and since when."""
 
 
 class Reporter:
@@ -61,8 +71,8 @@ class Reporter:
         )
         await self._outlet.put(row, urgent=op is not Op.LISTED)
 
-    async def deleted(self, served: Served, key: Key, seen: Seen | None) -> None:
-        """Report that an object is gone, by its last known identity."""
+    async def deleted(self, served: Served, key: Key, seen: Seen | None, version: str = "") -> None:
+        """Report that an object is gone, by its last known identity; `version` is the deletion's, where it was seen."""
         row = ObjectRow(
             cluster=self.cluster,
             op=Op.DELETED.value,
@@ -72,8 +82,24 @@ class Reporter:
             namespace=key[0],
             name=key[1],
             uid=seen.uid if seen else "",
-            resource_version=seen.resource_version if seen else "",
+            resource_version=version,
             observed_ms=self._clock(),
+        )
+        await self._outlet.put(row, urgent=True)
+
+    async def read(self, served: Served, key: Key, version: str, as_of: int) -> None:
+        """Report which version of an owner was found after a write to an object of it, at `as_of`."""
+        row = ObjectRow(
+            cluster=self.cluster,
+            op=Op.READ.value,
+            group=served.resource.group,
+            version=served.resource.version,
+            kind=served.kind,
+            namespace=key[0],
+            name=key[1],
+            resource_version=version,
+            observed_ms=self._clock(),
+            detail=encode_detail(ReadDetail(as_of=as_of)),
         )
         await self._outlet.put(row, urgent=True)
 

@@ -12,9 +12,6 @@ from streams.drift.work import Work
 
 PENDING_MS = 10_000
 """For how long an owner that has something to do is believed to begin."""
-GRACE_MS = 400
-"""How long a change that Flux itself may have made waits for word that it was at work: watches of different kinds
-are not ordered against each other."""
 
 
 def is_busy(owner: OwnerCell, now_ms: int) -> bool:

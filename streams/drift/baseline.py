@@ -10,19 +10,24 @@ A Kustomization's object is proven by a reconcile that was watched to its end an
 The object as it then is, with its managedFields, is the baseline: what Flux's `Apply` entry names is Git's, with those
 values. What Flux leaves alone (an object that opts out, or one marked by hand) proves nothing.
 
-Rows of different kinds come from different watches. An object's row that comes after its owner's, although its
-resourceVersion is lower and Flux wrote it, belongs to the reconcile that has ended. A first proof is taken back where
-the agent tells afterwards that it may have missed something meanwhile.
+Rows of different kinds come from different watches: what was written when is told by resourceVersion
+(`streams.drift.order`). An object's row that comes after the end of the reconcile within which Flux wrote it is proven
+by that one. So an object that had drifted, and that its owner's reconcile seems to have left as it is, is not adopted
+before the row of a correction has had time to come. A first proof is taken back where the agent tells afterwards that
+it may have missed something meanwhile.
 """
 
 import msgspec
 
-from streams.drift import documents, references
+from abdrift.facts.drift import DriftKind
+from streams.drift import documents, order, references
 from streams.drift.cells import ObjectCell, OwnerCell
 from streams.drift.work import Work
 
-SETTLING_MS = 200
+SETTLING_MS = 1_000
 """How long after a reconcile that proved something new a late row may still come, before `in-sync` is said."""
+ADOPTING_MS = 2_000
+"""How long the correction of a drifted object may come after the reconcile that made it has been told to have ended."""
 _LEFT_ALONE = {"ssa-ignore", "ssa-if-not-present", documents.DISABLED_BY_HAND}
 
 
@@ -42,12 +47,27 @@ def settle(work: Work, cluster: str, owner: OwnerCell, *, success: bool) -> tupl
         work.objects[cluster, oid] = None
         if _LEFT_ALONE & set(cell.traits):
             continue
-        written_before = cell.written_row < owner.started_row
-        if (success and written_before) or (not written_before and cell.writer == "flux"):
+        before, within = _written(owner, cell)
+        if success and before and work.finding(cluster, DriftKind.CHANGED, oid):
+            due_ms = work.now_ms + ADOPTING_MS
+            work.wake(cluster, f"object.adopted|{oid}", due_ms)
+            work.put_object(
+                cluster, msgspec.structs.replace(cell, adopting_row=work.cluster(cluster).row, adopt_at_ms=due_ms)
+            )
+        elif (success and before) or (within and cell.writer == "flux"):
             if not cell.proven:
                 fresh.append(oid)
             work.put_object(cluster, proven(cell))
     return tuple(fresh)
+
+
+def _written(owner: OwnerCell, cell: ObjectCell) -> tuple[bool, bool]:
+    """Return whether an object was last written before the reconcile that has ended, and whether within it."""
+    if cell.written_version < 0 or owner.version < 0 or not owner.reconciles:
+        before = cell.written_row < owner.started_row
+        return before, not before
+    last = owner.reconciles[-1]
+    return cell.written_version <= last.started, last.started < cell.written_version < last.ended
 
 
 def doubt(work: Work, cluster: str, owner: OwnerCell, kind: str, gap_since_ms: int) -> None:
@@ -69,7 +89,9 @@ def is_at_baseline(cell: ObjectCell) -> bool:
 
 def proven(cell: ObjectCell) -> ObjectCell:
     """Return the cell with the live object as its baseline."""
-    return msgspec.structs.replace(cell, proven=True, baseline=b"", baseline_uid=cell.ref.uid)
+    return msgspec.structs.replace(
+        cell, proven=True, baseline=b"", baseline_uid=cell.ref.uid, adopting_row=0, adopt_at_ms=0
+    )
 
 
 def unproven(cell: ObjectCell) -> ObjectCell:
@@ -81,7 +103,19 @@ def adopt_late(work: Work, cluster: str, oid: str) -> None:
     """Take an object as proven where its row belongs to a reconcile that has already been told to have ended."""
     cell = work.object(cluster, oid)
     owner = work.owner(cluster, cell.owner) if cell and cell.owner else None
-    if cell is None or owner is None or cell.writer != "flux":
+    if cell is None or owner is None or cell.writer != "flux" or _LEFT_ALONE & set(cell.traits):
         return
-    if 0 <= cell.version < owner.settled_version and cell.written_row > owner.settled_row:
+    if order.moment(owner, cell.written_version, cell.written_ms, work.now_ms) is order.Moment.ENDED:
         work.put_object(cluster, proven(cell))
+
+
+def adopted(work: Work, cluster: str, cell: ObjectCell) -> ObjectCell:
+    """Return the cell with what a reconcile left as its baseline, where no correction came of it in time."""
+    if not cell.adopt_at_ms:
+        return cell
+    if cell.written_row > cell.adopting_row:
+        cell = msgspec.structs.replace(cell, adopting_row=0, adopt_at_ms=0)
+    elif work.now_ms >= cell.adopt_at_ms:
+        cell = proven(cell)
+    work.put_object(cluster, cell)
+    return cell

@@ -143,6 +143,8 @@ class OwnerView(msgspec.Struct, frozen=True, kw_only=True):
     deletion_policy: str = ""
     phase: str = "idle"
     """idle, applying, or checking (applied; health checks run)."""
+    started_ms: int = 0
+    """When the reconcile that runs began, by its controller's clock, in whole seconds."""
     ready: bool | None = None
     reason: str = ""
     message: str = ""
@@ -168,6 +170,15 @@ class OwnerView(msgspec.Struct, frozen=True, kw_only=True):
     """(object id, version); None where it says none."""
 
 
+class Reconcile(msgspec.Struct, frozen=True, array_like=True):
+    """One reconcile of an owner, by the resourceVersions of the owner's rows; `ended` is 0 while it runs."""
+
+    started: int
+    ended: int = 0
+    mark: str = ""
+    """The owner's mark when it began."""
+
+
 class OwnerCell(Cell, frozen=True, kw_only=True, tag="owner"):
     """A Kustomization or HelmRelease. Row numbers are the cluster's."""
 
@@ -177,11 +188,18 @@ class OwnerCell(Cell, frozen=True, kw_only=True, tag="owner"):
     seen_row: int = 0
     started_row: int = 0
     """Where the reconcile that runs, or ran last, was first seen; 0 where none was."""
-    settled_row: int = 0
-    """Where the last reconcile that was watched from its start had applied all; 0 where none had."""
-    settled_version: int = 0
-    """The resourceVersion of the owner at that row."""
+    version: int = -1
+    """Its newest row's resourceVersion, where that is a number."""
+    reconciles: tuple[Reconcile, ...] = ()
+    """The last ones, oldest first."""
+    read_as_of: int = -1
+    """Up to which write the agent has read the owner after it,"""
+    read_version: int = -1
+    """and the owner's resourceVersion it found then."""
     settled_observed_ms: int = 0
+    """When the last reconcile that was watched from its start had applied all, by the agent's clock; 0 where none."""
+    settled_ms: int = 0
+    """When the row of its end came."""
     fresh: tuple[str, ...] = ()
     """Objects of which that reconcile was the first proof: a gap in the sight, told later, takes it back."""
     settling_until_ms: int = 0
@@ -244,8 +262,8 @@ class ObjectCell(Cell, frozen=True, kw_only=True, tag="object"):
     """When the collector last saw it."""
     epoch: tuple[str, int] = ("", 0)
     """Source and epoch of the agent that did."""
-    version: int = -1
-    """resourceVersion, where it is a number."""
+    written_version: int = -1
+    """The resourceVersion at which its content last changed, or at which it went; -1 where that is no number."""
     written_row: int = 0
     """The row at which its content last changed."""
     written_ms: int = 0
@@ -261,6 +279,9 @@ class ObjectCell(Cell, frozen=True, kw_only=True, tag="object"):
     traits: tuple[str, ...] = ()
     hold_until_ms: int = 0
     gone_ms: int = 0
+    adopting_row: int = 0
+    """Where a reconcile had ended that left it as it is, though it is not as it was proven; 0 where none had."""
+    adopt_at_ms: int = 0
 
 
 class ScalerCell(Cell, frozen=True, kw_only=True, tag="scaler"):

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from abdrift.facts.drift import Certainty, DriftKind, FieldChange
-from streams.drift import activity, corrections, documents, findings, ignores, managers, references
+from streams.drift import corrections, documents, findings, ignores, managers, order, references
 from streams.drift.cells import ObjectCell, OwnerCell, ScalerCell
 from streams.drift.compare import CompareOptions, UnjudgeableError, compare, ignore
 from streams.drift.compare.changes import Change
@@ -74,7 +74,7 @@ def judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
     quiet = ignores.Ignores(work.policy.ignore, cell.ref)
     ignored = any(quiet.covers(each.change) for each in found)
     found = [each for each in found if not quiet.covers(each.change)]
-    certain, waiting = _split(work, cluster, cell, owner, against, found)
+    certain, waiting = _split(work, cluster, cell, owner, against, found, live)
     if not certain:
         if waiting:
             return "settling"
@@ -262,11 +262,18 @@ def _is_scaled(work: Work, cluster: str, cell: ObjectCell, each: Judged, against
 
 
 def _split(
-    work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell, against: Reference, found: Sequence[Judged]
+    work: Work,
+    cluster: str,
+    cell: ObjectCell,
+    owner: OwnerCell,
+    against: Reference,
+    found: Sequence[Judged],
+    live: Mapping[str, Any],
 ) -> tuple[list[Judged], bool]:
-    """Return what can be told now, and whether anything waits for Flux to finish."""
-    grace_ends_ms = cell.written_ms + activity.GRACE_MS if cell.writer == "flux" else 0
-    if not (activity.is_busy(owner, work.now_ms) or work.now_ms < grace_ends_ms):
+    """Return what can be told now, and whether anything waits for Flux, or for word that it was not Flux."""
+    when = order.moment(owner, cell.written_version, cell.written_ms, work.now_ms)
+    doubtful = when is order.Moment.UNKNOWN and cell.writer == "flux"
+    if not (doubtful or when is order.Moment.RUNNING) or (cell.writer == "other" and _is_untouched(owner, live)):
         return list(found), False
     before = findings.still_open(work, cluster, DriftKind.CHANGED, cell.ref.id)
     told = {(each.path, repr(each.new)) for each in before.fields} if before else set()
@@ -276,9 +283,15 @@ def _split(
         if (each.change.by is not None and each.change.by.manager != against.manager)
         or (each.change.path, repr(each.change.new)) in told
     ]
-    if len(certain) < len(found) and work.now_ms < grace_ends_ms:
-        work.wake(cluster, f"object.changed|{cell.ref.id}", grace_ends_ms)
+    if len(certain) < len(found) and doubtful:
+        work.wake(cluster, f"object.changed|{cell.ref.id}", cell.written_ms + order.READ_PATIENCE_MS)
     return certain, len(certain) < len(found)
+
+
+def _is_untouched(owner: OwnerCell, live: Mapping[str, Any]) -> bool:
+    """Whether what Flux itself writes now can't be in the object yet: then whatever differs is another's doing."""
+    entry = managers.applied(live, managers.KUSTOMIZE)
+    return entry is not None and order.was_untouched(owner, managers.time_ms(entry))
 
 
 def _closing(work: Work, cluster: str, cell: ObjectCell, live: Mapping[str, Any]) -> str:

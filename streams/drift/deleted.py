@@ -1,16 +1,16 @@
 """`deleted`: in the inventory and not in the cluster, or made anew under another UID by someone other than Flux.
 
-An object is judged gone only on a synced watch and when its owner is idle, since Flux prunes before it writes the
-inventory. More than a tenth of a cluster's inventory gone at once says more about the sight than about the objects:
-it is unknown, no finding is opened (those just opened are closed as superseded), and the owners' verdicts say
-`mass-deletion`. The hold ends by itself when no more than a tenth is missing: the objects are back, or their owners'
-inventories no longer name them.
+An object is judged gone only on a synced watch and when its owner was idle, since Flux prunes before it writes the
+inventory: what went within a reconcile is held to be its doing until the inventory has had time to follow. More than a
+tenth of a cluster's inventory gone at once says more about the sight than about the objects: it is unknown, no finding
+is opened (those just opened are closed as superseded), and the owners' verdicts say `mass-deletion`. The hold ends by
+itself when no more than a tenth is missing: the objects are back, or their owners' inventories no longer name them.
 """
 
 import msgspec
 
 from abdrift.facts.drift import DriftKind
-from streams.drift import activity, corrections, ignores, references
+from streams.drift import activity, corrections, ignores, order, references
 from streams.drift.cells import ClusterCell, ObjectCell, OwnerCell
 from streams.drift.work import Draft, Work
 
@@ -21,6 +21,8 @@ MASS_MINIMUM = 3
 AT_ONCE_MS = 60_000
 UNSEEN_GRACE_MS = 2_000
 """How long the row of an object may come after that of the inventory that names it first."""
+PRUNED_GRACE_MS = 2_000
+"""How long the inventory may come after the end of the reconcile that pruned: Flux writes its status in parts."""
 
 
 def judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
@@ -30,9 +32,9 @@ def judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
     watch = seen.watches.get(references.kind_of(oid))
     if cell.present is None and (watch is None or not watch.synced or watch.selector):
         return "unknown"
-    if activity.is_busy(owner, work.now_ms):
+    due_ms = _due_ms(work, cell, owner)
+    if due_ms is None:
         return "settling"
-    due_ms = cell.gone_ms + (activity.GRACE_MS if cell.present is False else UNSEEN_GRACE_MS)
     if work.now_ms < due_ms:
         work.wake(cluster, f"object.gone|{oid}", due_ms)
         return "settling"
@@ -61,13 +63,28 @@ def judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
     return "missing"
 
 
+def _due_ms(work: Work, cell: ObjectCell, owner: OwnerCell) -> int | None:
+    """Return when an absence is to be believed; None while the owner may be the one that makes it."""
+    if cell.present is None:
+        return None if activity.is_busy(owner, work.now_ms) else cell.gone_ms + UNSEEN_GRACE_MS
+    match order.moment(owner, cell.written_version, cell.gone_ms, work.now_ms):
+        case order.Moment.RUNNING:
+            return None
+        case order.Moment.UNKNOWN:
+            return cell.gone_ms + order.READ_PATIENCE_MS
+        case order.Moment.ENDED:
+            return max(cell.gone_ms, owner.settled_ms) + PRUNED_GRACE_MS
+        case order.Moment.IDLE:
+            return work.now_ms
+
+
 def judge_recreated(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell) -> str:
     """Judge an object that is there; return its state where it is another than was proven, made by someone else."""
     back(work, cluster, cell.ref.id)
     if not cell.proven or cell.baseline_uid in ("", cell.ref.uid) or cell.writer == "flux":
         work.close(cluster, DriftKind.DELETED, cell.ref.id, "corrected")
         return ""
-    if activity.is_busy(owner, work.now_ms):
+    if order.moment(owner, cell.written_version, cell.written_ms, work.now_ms) is order.Moment.RUNNING:
         return "settling"
     work.report(
         _draft(work, cluster, cell, owner, f"{references.spoken(cell.ref)} was deleted and made anew, not by Flux")

@@ -3,7 +3,7 @@
 import msgspec
 
 from abdrift.facts.drift import DriftKind
-from streams.drift import changed, deleted, evidence, orphaned, references, suspended
+from streams.drift import baseline, changed, deleted, evidence, orphaned, references, suspended
 from streams.drift.cells import ObjectCell, OwnerCell
 from streams.drift.work import Work
 
@@ -32,6 +32,7 @@ def _judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell | None) 
         _judge_unclaimed(work, cluster, cell)
         return
     work.close(cluster, DriftKind.ORPHANED, oid, "corrected")
+    cell = baseline.adopted(work, cluster, cell)
     state = _state(work, cluster, cell, owner)
     if owner.objects.get(oid) != state:
         owner = msgspec.structs.replace(owner, objects={**owner.objects, oid: state})

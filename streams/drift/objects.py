@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from abdrift.signals.objects import ObjectRow, Op
-from streams.drift import activity, baseline, documents, managers, orphaned, owners, references, scalers, sources
+from streams.drift import activity, baseline, documents, managers, order, orphaned, owners, references, scalers, sources
 from streams.drift.cells import KindCell, ObjectCell, Ref
 from streams.drift.compare.managed_fields import entries_of
 from streams.drift.work import Work
@@ -28,10 +28,16 @@ def absorb(work: Work, row: ObjectRow) -> None:
     if row.op == Op.DELETED:
         found = work.object(row.cluster, ref.id)
         if found is not None and found.present:
-            vanish(work, row.cluster, found, row.observed_ms)
+            vanish(work, row.cluster, found, row.observed_ms, order.version_of(row))
         elif found is not None:
-            gone = msgspec.structs.replace(found, present=False, gone_ms=found.gone_ms or work.now_ms)
-            work.put_object(row.cluster, msgspec.structs.replace(gone, written_observed_ms=row.observed_ms))
+            gone = msgspec.structs.replace(
+                found,
+                present=False,
+                gone_ms=found.gone_ms or work.now_ms,
+                written_version=order.version_of(row),
+                written_observed_ms=row.observed_ms,
+            )
+            work.put_object(row.cluster, gone)
             work.objects[row.cluster, ref.id] = None
         return
     document = row.parsed()
@@ -61,7 +67,6 @@ def _absorb_any(work: Work, row: ObjectRow, ref: Ref, document: Mapping[str, Any
         present=True,
         seen_ms=row.observed_ms,
         epoch=work.epoch,
-        version=int(row.resource_version) if row.resource_version.isdigit() else -1,
         traits=traits,
         hold_until_ms=documents.hold_until_ms(document),
         labelled=references.owner_by_labels(documents.labels(document)),
@@ -96,6 +101,7 @@ def _written(work: Work, row: ObjectRow, cell: ObjectCell, seen: ObjectCell, sli
     writer = "first" if listed_first else writer_of(before if same_uid else None, slimmed)
     return msgspec.structs.replace(
         _keep_baseline(seen, before, slimmed),
+        written_version=order.version_of(row),
         written_row=work.cluster(row.cluster).row,
         written_ms=work.now_ms,
         written_observed_ms=row.observed_ms,
@@ -159,8 +165,8 @@ def _enlist(work: Work, cluster: str, oid: str) -> None:
         work.put(key, KindCell(ids=(*kind.ids, oid)))
 
 
-def vanish(work: Work, cluster: str, cell: ObjectCell, observed_ms: int) -> None:
-    """Note that an object is gone."""
+def vanish(work: Work, cluster: str, cell: ObjectCell, observed_ms: int, version: int = -1) -> None:
+    """Note that an object is gone. `version` is the deletion's resourceVersion, -1 where it was not seen."""
     oid = cell.ref.id
     key = f"kind/{cluster}/{references.kind_of(oid)}"
     kind = work.get(key, KindCell) or KindCell()
@@ -172,7 +178,13 @@ def vanish(work: Work, cluster: str, cell: ObjectCell, observed_ms: int) -> None
     elif cell.ref.kind == scalers.KIND:
         scalers.vanish(work, cluster, cell)
     gone = msgspec.structs.replace(
-        cell, present=False, gone_ms=work.now_ms, written_observed_ms=observed_ms, labelled="", hold_until_ms=0
+        cell,
+        present=False,
+        gone_ms=work.now_ms,
+        written_version=version,
+        written_observed_ms=observed_ms,
+        labelled="",
+        hold_until_ms=0,
     )
     work.put_object(cluster, gone)
     orphaned.note(work, cluster, cell.labelled, gone)

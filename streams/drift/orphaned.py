@@ -16,7 +16,8 @@ _INHERITING = {
 """Kinds whose objects take the labels of what they were made from; helm-controller makes a HelmChart of a release."""
 _INTENDED = {"prune-disabled", "controlled", "ssa-if-not-present", "ssa-ignore"}
 """An object that Flux no longer applies leaves the inventory with its first skipped reconcile, and is kept."""
-_LABEL_GRACE_MS = activity.GRACE_MS
+_LABEL_GRACE_MS = 1_000
+"""How long the inventory that names an object may come after the object's row."""
 
 
 def labelled(work: Work, cluster: str, owner_id: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from abdrift.signals.objects import ObjectRow, Op
-from streams.drift import activity, baseline, documents, orphaned, references, sources, views
+from streams.drift import activity, baseline, documents, order, orphaned, references, sources, views
 from streams.drift.cells import ObjectCell, OwnerCell, OwnerView, Ref
 from streams.drift.work import Work
 
@@ -31,6 +31,7 @@ def absorb(work: Work, row: ObjectRow, ref: Ref, document: Mapping[str, Any]) ->
         sources.follow(work, cluster, ref.id, before.view.source, view.source)
     watched = row.op != Op.LISTED and before.exists and before.ref.uid == ref.uid
     owner = _started(before, owner, number) if watched else msgspec.structs.replace(owner, started_row=0)
+    owner = order.noted(before, owner, order.version_of(row), watched=watched)
     owner = activity.pending(work, cluster, owner)
     work.put_owner(cluster, owner)
     if view.inventory is not None:
@@ -56,7 +57,6 @@ def _conclude(work: Work, row: ObjectRow, before: OwnerCell, *, watched: bool) -
     cluster, oid = row.cluster, before.ref.id
     owner = work.owner(cluster, oid)
     assert owner is not None
-    was_busy, busy = activity.is_busy(before, work.now_ms), activity.is_busy(owner, work.now_ms)
     if not watched:
         if before.exists and before.view.applied != owner.view.applied:
             _disprove(work, cluster, owner)
@@ -64,20 +64,28 @@ def _conclude(work: Work, row: ObjectRow, before: OwnerCell, *, watched: bool) -
         success = _has_applied(owner.view)
         fresh = baseline.settle(work, cluster, owner, success=success)
         if success:
-            version = int(row.resource_version) if row.resource_version.isdigit() else 0
             owner = msgspec.structs.replace(
-                owner,
-                settled_row=owner.seen_row,
-                settled_version=version,
-                settled_observed_ms=row.observed_ms,
-                fresh=fresh,
+                owner, settled_observed_ms=row.observed_ms, settled_ms=work.now_ms, fresh=fresh
             )
             if fresh:
                 owner = msgspec.structs.replace(owner, settling_until_ms=work.now_ms + baseline.SETTLING_MS)
                 work.wake(cluster, f"owner.settling|{oid}", work.now_ms + baseline.SETTLING_MS)
             work.put_owner(cluster, owner)
-    if was_busy != busy or owner.view != before.view:
-        judge_unsettled(work, cluster, owner)
+    judge_unsettled(work, cluster, owner)
+
+
+def absorb_read(work: Work, row: ObjectRow) -> None:
+    """Take in what the agent found when it read an owner.
+
+    Raises:
+        msgspec.DecodeError, msgspec.ValidationError: the detail is none.
+
+    """
+    owner = work.owner(row.cluster, references.of_row(row).id)
+    if owner is not None and owner.exists:
+        owner = order.read(row, owner)
+        work.put_owner(row.cluster, owner)
+        judge_unsettled(work, row.cluster, owner)
 
 
 def _has_ended(before: OwnerView, view: OwnerView) -> bool:
@@ -209,7 +217,9 @@ def vanish(work: Work, cluster: str, owner_id: str) -> None:
             inventoried=cell.inventoried - len(owner.objects),
         ),
     )
-    gone = msgspec.structs.replace(owner, exists=False, objects={}, known=False, manifest_version=0, started_row=0)
+    gone = msgspec.structs.replace(
+        owner, exists=False, objects={}, known=False, manifest_version=0, started_row=0, reconciles=()
+    )
     work.put_owner(cluster, gone)
     work.owners[cluster, owner_id] = None
 

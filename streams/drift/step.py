@@ -35,6 +35,7 @@ _ABSORB: dict[str, Callable[[Work, ObjectRow], None]] = {
     Op.SYNCED: watches.synced,
     Op.LOST: watches.lost,
     Op.HEARTBEAT: watches.heartbeat,
+    Op.READ: owners.absorb_read,
     Op.LISTED: objects.absorb,
     Op.ADDED: objects.absorb,
     Op.MODIFIED: objects.absorb,

@@ -43,6 +43,7 @@ def _common(document: Mapping[str, Any]) -> OwnerView:
         suspended_at_ms=suspended_at_ms,
         remote=bool(spec.get("kubeConfig")),
         phase=_phase(document),
+        started_ms=parse_rfc3339_ms(documents.condition(document, "Reconciling").get("lastTransitionTime")) or 0,
         ready=_truth(ready.get("status")),
         reason=str(ready.get("reason") or ""),
         message=str(ready.get("message") or "")[:_MAX_MESSAGE_CHARS],

@@ -87,3 +87,14 @@ def test_a_manifest_names_objects_as_an_inventory_does() -> None:
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "demo"}},
     ]
     assert refs_of_manifests(manifest) == {WEB, SETTINGS}
+
+
+def test_an_objects_owner_is_the_last_to_name_it() -> None:
+    known, other = Inventories(), OwnerKey("Kustomization", "demo", "other")
+    known.put(APP, frozenset({WEB, SETTINGS}))
+    known.put(other, frozenset({WEB}))
+    assert (known.owner_of(WEB), known.owner_of(SETTINGS)) == (other, APP)
+    known.put(APP, frozenset())
+    assert (known.owner_of(WEB), known.owner_of(SETTINGS)) == (other, None)
+    known.remove(other)
+    assert known.owner_of(WEB) is None

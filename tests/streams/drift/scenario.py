@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import orjson
 
 from abdrift.cloudevents import CloudEvent
@@ -20,6 +21,7 @@ from abdrift.signals.objects import (
     HeartbeatDetail,
     LostDetail,
     ObjectRow,
+    ReadDetail,
     RemoteDetail,
     SyncDetail,
     columns_of,
@@ -265,6 +267,7 @@ class Scenario:
         self.now_ms = T0_MS
         self.offset = 0
         self.version = 1000
+        self.owners: dict[tuple[str, str, str, str], ObjectRow] = {}
         self.cells: dict[str, Any] = {}
         self.inputs: list[Input] = []
         self.facts: list[Outgoing] = []
@@ -275,6 +278,7 @@ class Scenario:
         """Another scenario that begins where this one stands; cells are frozen and may be shared."""
         other = Scenario(self.cluster)
         other.now_ms, other.offset, other.version, other.agent = self.now_ms, self.offset, self.version, self.agent
+        other.owners = dict(self.owners)
         other.cells, other.inputs, other.facts = dict(self.cells), list(self.inputs), list(self.facts)
         return other
 
@@ -321,7 +325,7 @@ class Scenario:
         api, _, version = document.get("apiVersion", "").rpartition("/")
         group, version, kind = gvk or (api, version, document["kind"])
         metadata = document.get("metadata", {})
-        return ObjectRow(
+        row = ObjectRow(
             cluster=self.cluster,
             op=op,
             group=group,
@@ -334,6 +338,9 @@ class Scenario:
             observed_ms=self.now_ms,
             object=orjson.dumps(document),
         )
+        if kind in (KUSTOMIZATION[2], RELEASE[2]):
+            self.owners[group, kind, row.namespace, row.name] = row
+        return row
 
     def said(self, op: str, detail: Any, gvk: tuple[str, str, str] = ("", "", ""), name: str = "") -> ObjectRow:
         return ObjectRow(
@@ -347,8 +354,16 @@ class Scenario:
             detail=encode_detail(detail),
         )
 
-    def see(self, *documents: Json, op: str = "modified") -> "Scenario":
-        return self.feed(*(self.row(op, each) for each in documents))
+    def see(self, *documents: Json, op: str = "modified", read: bool = True) -> "Scenario":
+        """Rows of a watch (or a list); after a watch's, the agent reads the owners and says what it found."""
+        rows = [self.row(op, each) for each in documents]
+        if op != "listed" and read:
+            rows += self.reads()
+        return self.feed(*rows)
+
+    def reads(self) -> list[ObjectRow]:
+        detail = encode_detail(ReadDetail(as_of=self.version))
+        return [msgspec.structs.replace(row, op="read", object=b"", detail=detail) for row in self.owners.values()]
 
     def delete(self, *documents: Json) -> "Scenario":
         return self.see(*documents, op="deleted")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from streams.drift.activity import GRACE_MS
+from streams.drift.baseline import ADOPTING_MS
+from streams.drift.order import READ_PATIENCE_MS
 from tests.streams.drift.scenario import (
     DEPLOYMENT,
     KUSTOMIZATION,
@@ -18,6 +19,7 @@ from tests.streams.drift.scenario import (
     fields,
     kustomization,
     repository,
+    rfc,
     web,
 )
 
@@ -108,7 +110,7 @@ def test_another_revision_applied_unseen_takes_the_proof_away() -> None:
     scenario = Scenario().proven()
     moved = [repository(REV2), kustomization(applied=REV2, total=9), web(applied_ms=LATER_MS, image="web:2"), config()]
     scenario.after(60_000).see(*moved, op="listed")
-    scenario.synced(gap_ms=scenario.now_ms - 60_000).tick(1_000)
+    scenario.synced(gap_ms=scenario.now_ms - 60_000).tick(READ_PATIENCE_MS)
     assert scenario.kinds() == ["changed web"]
     assert scenario.open()[0].certainty == "suspect"
     assert scenario.verdict().verdict == "unknown"
@@ -121,19 +123,21 @@ def test_a_rollout_from_git_is_no_drift_and_becomes_the_baseline() -> None:
     scenario.reconciled(new, applied=REV2, total=3)
     assert scenario.findings() == []
     assert scenario.verdict().verdict == "in-sync"
-    scenario.after(5_000).see(web(applied_ms=scenario.now_ms, image="web:1.0.0")).tick(GRACE_MS)
+    scenario.after(5_000).see(web(applied_ms=scenario.now_ms, image="web:1.0.0")).tick(READ_PATIENCE_MS)
     assert [(f.old, f.new) for f in scenario.open()[0].fields] == [("web:2.0.0", "web:1.0.0")]
 
 
 def test_a_rollout_whose_object_comes_before_and_after_its_owners_rows_is_no_drift() -> None:
     scenario = Scenario().proven().after(5_000)
+    begun = scenario.row("modified", applying(total=2))
     new = web(applied_ms=scenario.now_ms, image="web:2.0.0")
     early, late = (
         scenario.row("modified", new),
         scenario.row("modified", config(applied_ms=scenario.now_ms, color="red")),
     )
-    scenario.feed(early).after(50).see(applying(total=2)).after(100)
-    scenario.see(kustomization(total=3, applied=REV2)).after(20).feed(late).tick(1_000)
+    ended = scenario.row("modified", kustomization(total=3, applied=REV2))
+    scenario.feed(early, *scenario.reads()).after(900).feed(begun).after(100).feed(ended).after(2_000).feed(late)
+    scenario.tick(1_000)
     assert scenario.findings() == []
     assert scenario.verdict().verdict == "in-sync"
 
@@ -143,7 +147,7 @@ def test_health_checks_begin_when_all_is_applied() -> None:
     scenario.after(100).see(web(applied_ms=scenario.now_ms, image="web:2.0.0"))
     scenario.after(100).see(applying(total=2, healthy="Unknown", applied=REV2)).after(60_000).tick()
     assert scenario.findings() == []
-    scenario.see(scaled()).tick(GRACE_MS)
+    scenario.see(scaled()).tick(READ_PATIENCE_MS)
     assert scenario.kinds() == ["changed web"]
 
 
@@ -187,7 +191,14 @@ def test_a_reconcile_that_changes_nothing_leaves_the_verdict_alone() -> None:
     assert {each.owner_idle for each in scenario.verdicts()[told:]} == {True, False}
 
 
-def test_a_removal_during_a_reconcile_waits_for_its_end() -> None:
+def test_a_removal_during_a_reconcile_that_has_not_touched_the_object_is_told_at_once() -> None:
+    begun = applying(total=2)
+    begun["status"]["conditions"][0]["lastTransitionTime"] = rfc(T0_MS + 6_000)
+    scenario = Scenario().proven().after(5_000).see(begun).after(50).see(without_env())
+    assert scenario.kinds() == ["changed web"]
+
+
+def test_a_removal_during_a_reconcile_may_be_fluxs_where_times_do_not_tell() -> None:
     scenario = Scenario().proven().after(5_000).see(applying(total=2)).after(50).see(without_env())
     assert scenario.kinds() == []
     assert scenario.verdict().verdict == "unknown"
@@ -198,7 +209,39 @@ def test_a_removal_during_a_reconcile_waits_for_its_end() -> None:
 def test_git_may_take_over_what_drifted() -> None:
     scenario = Scenario().proven().after(5_000).see(scaled())
     scenario.reconciled(web(applied_ms=scenario.now_ms + 1_000, replicas=5), applied=REV2, total=3)
-    assert scenario.closed() == ["changed adopted"]
+    assert scenario.tick(ADOPTING_MS).closed() == ["changed adopted"]
+
+
+def test_a_correction_whose_row_comes_after_the_end_of_its_reconcile_is_one() -> None:
+    scenario = Scenario().proven().after(5_000).see(scaled())
+    begun = scenario.row("modified", applying(total=2))
+    corrected = scenario.row("modified", web(applied_ms=scenario.now_ms + 1_000))
+    ended = scenario.row("modified", kustomization(total=3))
+    scenario.feed(begun, ended).after(1_500).tick().feed(corrected).tick(ADOPTING_MS)
+    assert scenario.closed() == ["changed corrected"]
+    assert scenario.verdict().verdict == "in-sync"
+
+
+def test_an_edit_under_fluxs_name_waits_for_the_owners_rows_and_no_longer() -> None:
+    scenario = Scenario().proven().after(5_000)
+    posed = scenario.row("modified", web(applied_ms=scenario.now_ms, image="web:evil"))
+    scenario.feed(posed).tick(1_000)
+    assert scenario.kinds() == []
+    scenario.feed(*scenario.reads())
+    assert scenario.kinds() == ["changed web"]
+
+
+def test_an_edit_under_fluxs_name_between_two_reconciles_is_told_however_late_its_row_comes() -> None:
+    scenario = Scenario().proven().after(5_000)
+    posed = scenario.row("modified", web(applied_ms=scenario.now_ms, image="web:evil"))
+    scenario.reconciled(total=3).feed(posed)
+    assert scenario.kinds() == ["changed web"]
+
+
+def test_the_end_of_a_reconcile_told_in_two_parts_is_one_end() -> None:
+    scenario = Scenario().proven().after(5_000).see(applying(total=2)).after(50).see(scaled()).after(50)
+    scenario.see(kustomization(total=2)).see(kustomization(total=3)).tick(ADOPTING_MS + 1_000)
+    assert scenario.kinds() == ["changed web"]
 
 
 def test_a_commit_may_supersede_what_drifted() -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from streams.drift.activity import GRACE_MS
+from streams.drift.order import READ_PATIENCE_MS
 from tests.streams.drift.scenario import T0_MS, Scenario, edited, entry, web
 
 EDIT_MS = T0_MS + 5_000
@@ -111,7 +111,7 @@ def test_an_edit_of_a_proven_object_is_found_and_its_correction_closes_it(
 ) -> None:
     scenario = Scenario().proven()
     assert scenario.verdict().verdict == "in-sync"
-    scenario.after(5_000).see(live).tick(GRACE_MS + 100)
+    scenario.after(5_000).see(live).tick(READ_PATIENCE_MS + 100)
     (found,) = scenario.open()
     seen = [(f.path, f.op, f.old, f.new, f.by.manager if f.by else None) for f in found.fields]
     assert seen == expected

@@ -3,6 +3,7 @@
 import pytest
 
 from abdrift.signals.objects import HeartbeatDetail
+from streams.drift.order import READ_PATIENCE_MS
 from tests.streams.drift.scenario import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -50,7 +51,7 @@ def test_a_new_agent_has_seen_only_what_it_has_listed_itself() -> None:
     assert scenario.verdict().verdict == "unknown"
     scenario.agent = "agent-2"
     scenario.see(repository(), kustomization(total=2), web(), op="listed")
-    scenario.synced(began_ms=T0_MS + 600).tick(1_000)
+    scenario.synced(began_ms=T0_MS + 600).tick(READ_PATIENCE_MS)
     assert scenario.kinds() == ["deleted app-config"]
 
 

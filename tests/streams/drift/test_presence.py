@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from abdrift.facts.governance import DriftAllowance, IgnoreRule, Policy
-from streams.drift.activity import GRACE_MS
+from streams.drift.deleted import PRUNED_GRACE_MS
+from streams.drift.order import READ_PATIENCE_MS
 from tests.streams.drift.scenario import (
     CONFIG_ENTRY,
     CONFIG_MAP,
@@ -36,7 +37,7 @@ def by_flux() -> dict[str, Any]:
 
 
 def test_a_deleted_object_is_found_and_its_recreation_by_flux_closes_that() -> None:
-    scenario = Scenario().proven().after(5_000).delete(config()).tick(GRACE_MS)
+    scenario = Scenario().proven().after(5_000).delete(config()).tick(READ_PATIENCE_MS)
     (found,) = scenario.open()
     assert (found.kind, found.object.name, found.reconcile_corrects) == ("deleted", "app-config", "yes")
     assert scenario.verdict().verdict == "drifted"
@@ -48,7 +49,7 @@ def test_a_deleted_object_is_found_and_its_recreation_by_flux_closes_that() -> N
 def test_a_change_gives_way_to_a_deletion() -> None:
     changed = config(color="red")
     changed["metadata"]["managedFields"] = [entry("kubectl-edit", "Update", T0_MS + 5_000, "data.color")]
-    scenario = Scenario().proven().after(5_000).see(changed).delete(changed).tick(GRACE_MS)
+    scenario = Scenario().proven().after(5_000).see(changed).delete(changed).tick(READ_PATIENCE_MS)
     assert (scenario.closed(), scenario.kinds()) == (["changed superseded"], ["deleted app-config"])
 
 
@@ -73,9 +74,21 @@ def test_fluxs_own_recreation_and_pruning_are_no_drift() -> None:
 
 
 def test_a_deletion_just_before_word_of_the_reconcile_that_made_it_is_no_drift() -> None:
-    scenario = Scenario().proven().after(5_000).delete(config()).after(50).see(applying(total=2)).after(500)
-    scenario.see(kustomization(total=3, entries=(WEB_ENTRY,))).tick(1_000)
+    scenario = Scenario().proven().after(5_000)
+    begun, gone = scenario.row("modified", applying(total=2)), scenario.row("deleted", config())
+    ended = scenario.row("modified", kustomization(total=2))
+    told = scenario.row("modified", kustomization(total=3, entries=(WEB_ENTRY,)))
+    scenario.feed(gone).after(1_500).tick().feed(begun).after(500).feed(ended).after(1_500).tick().feed(told).tick(
+        9_000
+    )
     assert scenario.findings() == []
+
+
+def test_what_someone_deleted_within_a_reconcile_and_flux_did_not_restore_is_told_a_little_later() -> None:
+    scenario = Scenario().proven().after(5_000).see(applying(total=2)).delete(config()).after(50)
+    scenario.see(kustomization(total=3)).tick(1_000)
+    assert scenario.kinds() == []
+    assert scenario.tick(PRUNED_GRACE_MS).kinds() == ["deleted app-config"]
 
 
 def test_an_object_that_someone_recreates_during_a_reconcile_waits_for_its_end() -> None:
@@ -170,7 +183,7 @@ def test_a_tenth_gone_at_once_is_unknown_until_most_are_back(way: str) -> None:
         scenario.agent = "agent-2"
         scenario.see(repository(), kustomization(entries=entries, total=2), *objects[4:], op="listed")
         scenario.synced(began_ms=scenario.now_ms)
-    scenario.tick(1_000)
+    scenario.tick(READ_PATIENCE_MS)
     assert scenario.open() == []
     assert (scenario.verdict().verdict, "mass-deletion" in scenario.verdict().reasons) == ("unknown", True)
     scenario.see(objects[0], op="added").tick(1_000)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from abdrift.facts.governance import DriftAllowance, Policy
-from streams.drift.activity import GRACE_MS
+from streams.drift.order import READ_PATIENCE_MS
 from tests.streams.drift.scenario import (
     KUSTOMIZATION,
     T0_MS,
@@ -141,7 +141,7 @@ def test_an_addition_to_a_releases_object_stays() -> None:
 
 
 def test_a_deleted_object_of_a_release_is_found() -> None:
-    scenario = running(detecting("enabled"), manifest(declared()), live()).delete(live()).tick(GRACE_MS)
+    scenario = running(detecting("enabled"), manifest(declared()), live()).delete(live()).tick(READ_PATIENCE_MS)
     assert scenario.kinds() == ["deleted demo-web"]
 
 
