@@ -36,7 +36,7 @@ from streams.telemetry import Metrics, event
 Headers = Sequence[tuple[str, bytes]]
 
 _BACKLOG_MS: Final = 1_000
-_BACKLOG_SHARE: Final = 4
+_BACKLOG_SHARE: Final = 2
 _BACKLOG_POLL_SECONDS: Final = 0.005
 _STAGED_BYTES: Final = 2 * 1024 * 1024
 """Staged cells on their way at a time."""
