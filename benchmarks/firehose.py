@@ -20,13 +20,13 @@ from abdrift.kafka import KafkaSettings
 from abdrift.topics import EVENTS
 from benchmarks import engines, filling
 from benchmarks.engines import Engine, Job, Reads
-from benchmarks.measuring import Measured, cores, usage
-from benchmarks.oracle import Counts, Oracle
+from benchmarks.measuring import Measured, RunError, cores, usage
+from benchmarks.oracle import Counts, Oracle, WrongCountsError
 from benchmarks.workload import Workload, WorkloadSpec
 
 PARTITIONS: Final = 4
 ROWS_PER_FRAME: Final = (10_000, 2_000, 500)
-_JSON_TOPIC: Final = "bench.events.json"
+_MOST_READ_AGAIN: Final = 8_000_000
 _TIMEOUT_SECONDS: Final = 300.0
 _BROKER_SETTINGS: Final = {"log.retention.bytes": "-1"}
 
@@ -57,6 +57,17 @@ class FirehoseSpec:
         wanted = self.rows or round(engine.rows_per_second * self.seconds)
         step = rows_per_frame * self.partitions
         return -(-wanted // step) * step
+
+    def topic_of(self, engine: Engine, rows_per_frame: int) -> tuple[str, int]:
+        """Return the topic that an engine reads, and how many rows it holds.
+
+        Partitions are read in any order, so an engine is given all of a topic, or its rows would not be the workload's
+        first.
+        """
+        rows = self.rows_of(engine, rows_per_frame)
+        if engine.reads_again:
+            rows = min(rows, _MOST_READ_AGAIN)
+        return engine.topic or f"bench.{engine.reads}.{rows}", rows
 
 
 @dataclass(slots=True)
@@ -131,10 +142,8 @@ def _run_all(stage: _Stage, scratch: Path) -> list[Series]:
     series: list[Series] = []
     for index, rows_per_frame in enumerate(spec.rows_per_frame):
         chosen = [e for e in spec.engines if index == 0 or e.reads.has_frames]
-        bytes_per_row = {
-            reads: _fill(stage, reads, [e for e in chosen if e.reads is reads], rows_per_frame) for reads in Reads
-        }
-        of_shape = [Series(engine, rows_per_frame, bytes_per_row[engine.reads]) for engine in chosen]
+        bytes_per_row = _fill_all(stage, chosen, rows_per_frame)
+        of_shape = [Series(engine, rows_per_frame, bytes_per_row[engine.key]) for engine in chosen]
         for turn in range(spec.repeats):
             for one in of_shape:
                 before = stage.broker_cpu_seconds()
@@ -150,19 +159,27 @@ def _run_all(stage: _Stage, scratch: Path) -> list[Series]:
     return series
 
 
-def _fill(stage: _Stage, reads: Reads, readers: Sequence[Engine], rows_per_frame: int) -> float:
-    """Fill what these engines read, as far as the hungriest of them goes; return bytes a row as the broker keeps them.
+def _fill_all(stage: _Stage, chosen: Sequence[Engine], rows_per_frame: int) -> dict[str, float]:
+    """Fill what these engines read; return bytes a row by engine, as the broker keeps them.
 
-    The rows made by engines that read nothing are taken to weigh what frames do.
+    The rows of an engine that reads nothing are taken to weigh what its frames do.
     """
-    if not readers:
-        return 0.0
-    rows = max(stage.spec.rows_of(engine, rows_per_frame) for engine in readers)
-    topic = _JSON_TOPIC if reads is Reads.JSON else EVENTS.name
-    if reads is Reads.ROWS:
-        return _frame_bytes(stage.workload(20 * rows_per_frame, rows_per_frame))
+    filled: dict[str, float] = {}
+    found: dict[str, float] = {}
+    for engine in chosen:
+        if engine.reads is Reads.ROWS:
+            found[engine.key] = _frame_bytes(stage.workload(20 * rows_per_frame, rows_per_frame))
+            continue
+        topic, rows = stage.spec.topic_of(engine, rows_per_frame)
+        if topic not in filled:
+            filled[topic] = _fill(stage, topic, stage.workload(rows, rows_per_frame), engine.reads)
+        found[engine.key] = filled[topic]
+    return found
+
+
+def _fill(stage: _Stage, topic: str, workload: Workload, reads: Reads) -> float:
+    rows = workload.spec.rows_made
     stage.tell(f"filling {topic} with {rows:,} rows")
-    workload = stage.workload(rows, rows_per_frame)
     config = {**EVENTS.config(), "retention.ms": "-1"}
     fill = filling.fill_json if reads is Reads.JSON else filling.fill_frames
     asyncio.run(filling.create(stage.kafka, topic, stage.spec.partitions, config))
@@ -171,32 +188,39 @@ def _fill(stage: _Stage, reads: Reads, readers: Sequence[Engine], rows_per_frame
     size_bytes = filling.log_bytes(stage.broker.data_dir, topic)
     cpu_seconds = stage.broker_cpu_seconds() - before
     stage.tell(f"{size_bytes / 1e6:,.0f} MB, {cpu_seconds / size_bytes * 1e9:.1f} CPU s of the broker a GB written")
-    return size_bytes / workload.spec.rows_made
+    return size_bytes / rows
 
 
 def _run_one(stage: _Stage, series: Series, folder: Path) -> Measured:
-    engine = series.engine
+    engine, spec = series.engine, stage.spec
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    rows = stage.spec.rows_of(engine, series.rows_per_frame)
+    rows = spec.rows_of(engine, series.rows_per_frame)
+    topic, _ = spec.topic_of(engine, series.rows_per_frame)
     job = Job(
         kafka=stage.kafka,
-        topic=_JSON_TOPIC if engine.reads is Reads.JSON else EVENTS.name,
+        topic=topic,
         rows=rows,
         rows_per_frame=series.rows_per_frame,
-        seed=stage.spec.seed,
+        seed=spec.seed,
         folder=folder,
         core=stage.core,
         timeout_seconds=_TIMEOUT_SECONDS,
-        profile=stage.spec.profile,
+        profile=spec.profile,
     )
-    measured = engine.run(job)
+    try:
+        measured = engine.run(job)
+    except RunError as error:
+        raise RunError(f"{engine.key}: {error}") from error
     if engine.counts:
         oracle = Oracle(stage.workload(rows, series.rows_per_frame))
         at = (rows, series.rows_per_frame)
         if at not in stage.expected:
             stage.expected[at] = oracle.expected()
-        oracle.check(folder, stage.expected[at])
+        try:
+            oracle.check(folder, stage.expected[at])
+        except WrongCountsError as error:
+            raise WrongCountsError(f"{engine.key}: {error}") from error
     return measured
 
 

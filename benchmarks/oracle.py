@@ -81,11 +81,13 @@ class Oracle:
         """Hold what an engine left in a folder against what is expected.
 
         Raises:
-            WrongCountsError: it differs, or names what no row of the workload has.
-            OSError, pa.ArrowInvalid: a file is missing or of another shape.
+            WrongCountsError: it differs, names what no row of the workload has, or can't be read.
 
         """
-        totals, warnings = self._read(folder, expected)
+        try:
+            totals, warnings = self._read(folder, expected)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise WrongCountsError(f"what was counted can't be read: {error}") from error
         for name, got, wanted in (
             (TOTALS_FILE, totals, expected.totals),
             (WARNINGS_FILE, warnings, expected.warnings),

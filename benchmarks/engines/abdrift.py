@@ -13,6 +13,7 @@ from typing import Final
 import requests
 
 from abdrift.broker import ports
+from abdrift.topics import EVENTS
 from benchmarks import abdrift_counts, environment, filling, flame
 from benchmarks.engines.engine import Engine, Job, Reads
 from benchmarks.measuring import Measured, PinnedProgram, RunError
@@ -92,7 +93,8 @@ ENGINE: Final = Engine(
     name="abdrift",
     state="RocksDB with changelog, committed with every batch",
     reads=Reads.FRAMES,
-    rows_per_second=5_000_000,
+    rows_per_second=4_000_000,
     prepare=lambda: None,
     run=_run,
+    topic=EVENTS.name,
 )

@@ -63,6 +63,10 @@ class Engine:
     prepare: Callable[[], object]
     """Fetches and compiles what it needs, once before the runs; raises what says what this machine lacks."""
     run: Run
+    topic: str | None = None
+    """Where it reads by its own definition; others are told."""
+    reads_again: bool = False
+    """Whether it begins anew at the topic's end: a limit that is through with any topic in no time."""
     counts: bool = True
     """Whether it does the job, so that its counts are held against the oracle's; a limit does a part of it."""
 

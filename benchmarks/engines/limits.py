@@ -20,6 +20,7 @@ def _limit(name: str, reads: Reads, rows_per_second: int) -> Engine:
         prepare=lambda: None,
         run=run,
         counts=False,
+        reads_again=True,
     )
 
 
