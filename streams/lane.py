@@ -345,6 +345,8 @@ class Lane:
         shared.metrics.batches.labels(shared.step).inc()
         shared.metrics.records.labels(shared.step).inc(len(records))
         shared.metrics.rows.labels(shared.step).inc(done.rows)
+        for reason, count in done.passed_over.items():
+            shared.metrics.passed_over.labels(shared.step, reason).inc(count)
         shared.metrics.commit_seconds.labels(shared.step).observe(time.monotonic() - started)
         self._stage("acked")
 

@@ -32,6 +32,7 @@ class Processed(Generic[CellT]):
     refused: list[Refused] = field(default_factory=list)
     rows: int = 0
     staged: list[Iterable[tuple[str, bytes]]] = field(default_factory=list)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,7 @@ class _OpenPartition:
         done.encoded.update(result.cells)
         done.refused += result.refused
         done.staged.append(result.staged)
+        done.passed_over = result.passed_over
 
     def _culprits(self, inputs: Sequence[Input], setting: Setting) -> list[Refused]:
         """Return which records make the step raise, each on top of the good ones before it."""

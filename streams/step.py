@@ -108,6 +108,8 @@ class Result(Generic[CellT]):
     facts: Sequence[Outgoing] = ()
     refused: Sequence[Refused] = ()
     staged: Iterable[tuple[str, bytes]] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """How much of what was read does not count, by reason: meant, and not worth a dead letter each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,12 @@ class Metrics:
             ["step", "reason"],
             registry=registry,
         )
+        self.passed_over = Counter(
+            "abdrift_engine_passed_over",
+            "Rows and Events that a step read and did not count: late, repeated, or with labels beyond a bound",
+            ["step", "reason"],
+            registry=registry,
+        )
         self.batches = Counter("abdrift_engine_batches", "Batches committed", step, registry=registry)
         self.facts = Counter("abdrift_engine_facts", "Facts published", ["step", "topic"], registry=registry)
         self.dead_letters = Counter(

@@ -6,8 +6,8 @@ its newest five minutes hold at least five Warnings and three times what its pas
 becomes unusual, or usual again, is said.
 
 How it is fast: rows are never looked at one by one. `counting` adds a run of frames up by columns and dictionary
-codes; `state` lays the sums into arrays by slot, every five seconds of append time (a *beat*), which `index` finds by key
-and `windows` moves on. `tests/streams/rates/oracle.py` says the same row by row, and slowly.
+codes; `state` lays the sums into arrays by slot, every five seconds of append time (a *beat*), which `index` finds by
+key and `windows` moves on. `tests/streams/rates/oracle.py` says the same row by row, and slowly.
 
 How it is exact: a batch's sums are what is written to the changelog (`cells`), and taking them in is the one way the
 state changes, live or restored. What a beat holds is added up whatever the order of its rows; so neither the bounds

@@ -132,6 +132,7 @@ class State:
         self.heard_ms[there] = np.maximum(self.heard_ms[there], heard.heard_ms)
         self.warned_ms[there] = np.maximum(self.warned_ms[there], heard.warned_ms)
         self.ahead[there] += heard.ahead
+        self.count("ahead", int(heard.ahead.sum()))
         was_quiet = self.is_quiet
         self.become_quiet(now_ms)
         moved: npt.NDArray[np.bool_] = (clock != self.clock) | (was_quiet != self.is_quiet)
@@ -156,6 +157,7 @@ class State:
         late = minutes <= self.clock[clusters] - KEPT_MINUTES
         if late.any():
             np.add.at(self.late, clusters[late], moments.warnings[late])
+            self.count("late", int(moments.warnings[late].sum()))
             workloads, minutes, moments = workloads[~late], minutes[~late], chosen(moments, ~late)
         if not len(workloads):
             return _Touched(workloads, workloads, workloads, workloads, workloads)

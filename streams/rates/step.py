@@ -65,6 +65,7 @@ class Opened:
             self._carry_out(change)
         self._kept = [key for key in kept if key != cells.HEAD]
         """Keys of cells there are, those that nobody needs any more too."""
+        self._told = dict(self.state.counters)
 
     def process(self, batch: Batch) -> Result[bytes]:
         """Take a batch in. Where this raises, the state is undefined: open it anew."""
@@ -137,7 +138,14 @@ class Opened:
             keys_staged = cells.section_keys(self._head)
         changed: dict[str, bytes | None] = dict.fromkeys(cells.needless(self._kept, self._head))
         self._kept = [key for key in self._kept if key not in changed] + keys_staged
-        return Result({**changed, cells.HEAD: cells.head_cell(self._head)}, work.facts, staged=staged)
+        head_cell = cells.head_cell(self._head)
+        return Result(
+            {**changed, cells.HEAD: head_cell}, work.facts, staged=staged, passed_over=self._newly_passed_over()
+        )
+
+    def _newly_passed_over(self) -> dict[str, int]:
+        before, self._told = self._told, dict(self.state.counters)
+        return {reason: count - before.get(reason, 0) for reason, count in self._told.items()}
 
     def _said(self, changes: Changes) -> list[Outgoing]:
         """Return the words about workloads that changed, in an order that numbers do not decide."""

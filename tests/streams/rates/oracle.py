@@ -128,7 +128,9 @@ class Oracle:
         if row.type == "Warning":
             sums[1] += count
             cluster.warned_ms = max(cluster.warned_ms, append_ms // BEAT_MS * BEAT_MS)
-            cluster.ahead += count * (row.last_ms > append_ms + MINUTE_MS)
+            if row.last_ms > append_ms + MINUTE_MS:
+                cluster.ahead += count
+                self.counters["ahead"] += count
             cluster.clock = max(cluster.clock, min(row.last_ms, append_ms + MINUTE_MS) // MINUTE_MS)
 
     def _add(self, row: EventRow, append_ms: int) -> Workload | None:
@@ -138,6 +140,7 @@ class Oracle:
         last_ms = min(row.last_ms, append_ms + MINUTE_MS)
         if last_ms // MINUTE_MS <= cluster.clock - 8:
             cluster.late += row.count
+            self.counters["late"] += row.count
             return None
         about = (row.cluster, row.namespace, row.object_kind, workload_of(row.object_kind, row.object_name))
         window = self.windows.setdefault(about, Window(cluster.clock))

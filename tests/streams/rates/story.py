@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +77,7 @@ class Partition:
     def __init__(self) -> None:
         self.cells: dict[str, bytes] = {}
         self.facts: list[Outgoing] = []
+        self.passed_over: Counter[str] = Counter()
         self.opened = self.open()
 
     def open(self) -> Opened:
@@ -98,6 +100,7 @@ class Partition:
                 else:
                     self.cells[key] = cell
             self.facts += result.facts
+            self.passed_over.update(result.passed_over)
         return self
 
     @property

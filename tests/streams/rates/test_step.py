@@ -53,6 +53,7 @@ def test_it_holds_and_says_what_the_oracle_does(seed: int) -> None:
     assert partition.said == oracle.said
     assert portrait(partition.opened.state) == oracle.portrait()
     assert partition.opened.state.counters == dict(oracle.counters)
+    assert +partition.passed_over == oracle.counters
     assert portrait(partition.open().state) == oracle.portrait(), "and so it does when it is restored"
 
 
