@@ -1,5 +1,6 @@
 """`abdrift bench`: the same job here and on peers, side by side, on a real broker of its own."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -65,11 +66,15 @@ def firehose(
         profile=flame,
     )
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    # A SIGTERM ends it as Ctrl-C does, so that its topics are not left on the disk.
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         measured = report.lines(run(spec, errors.print))
     except (BrokerError, CompileError, PeersMissingError, RunError, WrongCountsError) as error:
         errors.print(f"Error: {error}")
         raise typer.Exit(1) from error
+    finally:
+        signal.signal(signal.SIGTERM, former)
     if plot:
         plot.write_text(report.plot(measured))
     if as_json:
