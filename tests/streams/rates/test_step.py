@@ -10,7 +10,9 @@ import pytest
 from abdrift import frames
 from abdrift.partitions import partition_of
 from streams.commit import StateError
-from streams.rates import RatesStep, step
+from streams.rates import RatesStep, cells, counting, read, step
+from streams.rates import state as states
+from streams.rates.state import State
 from streams.step import Batch, Input
 from tests.streams.rates.oracle import Oracle
 from tests.streams.rates.story import (
@@ -207,3 +209,38 @@ def test_silence_is_written_down_once_a_minute() -> None:
     before = dict(partition.cells)
     partition.feed(inputs([(T0 + 7000 + 1000 * second, None) for second in range(50)]))
     assert partition.cells == before
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_checkpoint_with_every_batch_holds_what_waits_for_its_beat(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "CHECKPOINT_BYTES", 0)
+    monkeypatch.setattr(State, "size_bytes", 0)
+    monkeypatch.setattr(cells, "_ROWS", 3)
+    monkeypatch.setattr(cells, "_SLOTS", 5)
+    monkeypatch.setattr(cells, "_WORDS_BYTES", 10)
+    records = random_records(seed)
+    partition = Partition().feed(records, cuts=range(len(records)), reopen=range(0, len(records), 2))
+    oracle = Oracle().feed(records)
+    assert partition.said == oracle.said
+    assert portrait(partition.open().state) == oracle.portrait()
+    assert not [key for key in partition.cells if key.startswith("d/")]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_labels_and_much_that_waits_come_to_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "_DENSE", 0)
+    monkeypatch.setattr(states, "_MOST_WAITING", 0)
+    records = random_records(seed)
+    partition = Partition().feed(records, cuts=range(0, len(records), 3))
+    oracle = Oracle().feed(records)
+    assert partition.said == oracle.said
+    assert portrait(partition.opened.state) == oracle.portrait()
+
+
+def test_counts_are_read_from_cells_with_what_waits_settled() -> None:
+    partition = Partition().feed(inputs([(T0, decoded(encoded([event(count=3), event(type="Normal")])))]))
+    found = read.opened(partition.cells, 0, 1)
+    assert list(read.totals(found)) == [("edge-1", "shop", 4, 3)]
+    assert list(read.warnings(found)) == [("edge-1", "shop", "Deployment", "web", T0 // MINUTE_MS, 3)]
