@@ -44,8 +44,8 @@ _STORE_OPTIONS: Final = {
     "target_file_size_base": 16 * 1024 * 1024,
     "block_cache_size": 4 * 1024 * 1024,
 }
-_FETCH_BYTES: Final = 8 * 1024 * 1024
-"""Of each partition at a time: as much as the largest record."""
+_FETCH_BYTES: Final = 4 * 1024 * 1024
+"""Of each partition at a time. A larger record still comes, alone."""
 _MAX_REQUEST_BYTES: Final = DEAD_LETTERS.max_message_bytes
 
 

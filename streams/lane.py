@@ -124,6 +124,11 @@ class Shared:
         limits: Limits | None = getattr(self.running, "limits", None)
         return limits or Limits(self.settings.batch_rows, self.settings.batch_bytes)
 
+    @property
+    def buffer_bytes(self) -> int:
+        """How much may wait; more is not fetched."""
+        return min(self.settings.lane_buffer_bytes, self.limits.size_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -193,7 +198,7 @@ class Lane:
         self._queue.append(pending)
         self._queued_bytes += record.size_bytes
         self._shared.metrics.buffered_bytes.labels(self._shared.step).inc(record.size_bytes)
-        if self._queued_bytes > self._shared.settings.lane_buffer_bytes:
+        if self._queued_bytes > self._shared.buffer_bytes:
             self._shared.link.pause(record.topic, self.partition)
         self._wake.set()
 
@@ -268,7 +273,7 @@ class Lane:
             rows += pending.record.rows_promised
         self._queued_bytes -= size_bytes
         self._shared.metrics.buffered_bytes.labels(self._shared.step).dec(size_bytes)
-        if self._queued_bytes <= settings.lane_buffer_bytes // 2:
+        if self._queued_bytes <= self._shared.buffer_bytes // 2:
             for topic in self._due:
                 self._shared.link.resume(topic, self.partition)
         return taken

@@ -141,6 +141,6 @@ def grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     """Return the array, or a larger one that begins with it and goes on with zeros."""
     if size <= len(array):
         return array
-    larger = np.zeros((max(size, len(array) + len(array) // 2), *array.shape[1:]), dtype=array.dtype)
+    larger = np.zeros((max(size, len(array) + len(array) // 4), *array.shape[1:]), dtype=array.dtype)
     larger[: len(array)] = array
     return larger
