@@ -165,11 +165,32 @@ def merge(frames: Iterable[Frame]) -> EncodedFrame:
 def _array(column: Column, columns: Mapping[str, Sequence[Any]]) -> pa.Array:
     if column.name not in columns:
         raise ValueError(f"column {column.name!r} is missing")
-    array = pa.array(columns[column.name], type=_plain(column.type))
+    given = columns[column.name]
+    if isinstance(given, pa.DictionaryArray) and given.type.value_type == _plain(column.type):
+        distinct = _distinct(given)
+        if distinct is not None:
+            return distinct if pa.types.is_dictionary(column.type) else distinct.dictionary_decode()
+    array = pa.array(given, type=_plain(column.type))
     if column.required and array.null_count:
         # One such row would have its whole frame refused by every reader.
         raise ValueError(f"column {column.name!r} is required, and {array.null_count} of its values are None")
     return _narrow(array.dictionary_encode()) if pa.types.is_dictionary(column.type) else array
+
+
+def _distinct(array: pa.DictionaryArray) -> pa.DictionaryArray | None:
+    """Return the array with each value that it has once in its dictionary, narrow; None where it has nulls.
+
+    The same as to encode it anew, without a look at any row's value.
+    """
+    if array.null_count or array.dictionary.null_count:
+        return None
+    indices = np.asarray(array.indices)
+    used = np.zeros(len(array.dictionary), dtype=bool)
+    used[indices] = True
+    encoded = array.dictionary.take(pa.array(np.flatnonzero(used))).dictionary_encode()
+    codes = np.zeros(len(used), dtype=np.int32)
+    codes[used] = np.asarray(encoded.indices)
+    return _narrow(pa.DictionaryArray.from_arrays(pa.array(codes[indices]), encoded.dictionary))
 
 
 def _narrow(array: pa.Array) -> pa.Array:
@@ -266,7 +287,11 @@ def _batch(stream: memoryview) -> pa.RecordBatch:
 
 def _read(stream: memoryview) -> list[pa.RecordBatch]:
     with pa.ipc.open_stream(pa.py_buffer(stream), options=_READ) as reader:
-        return list(reader)
+        batches = list(reader)
+    for batch in batches:
+        # That buffers are as long as their columns need; what lies in them is looked at where a column is read.
+        batch.validate()
+    return batches
 
 
 def _parts(headers: Mapping[str, bytes], rows: int) -> tuple[Part, ...]:

@@ -117,6 +117,19 @@ def test_merging_widens_indices_where_it_must() -> None:
     assert batch.column("cluster").type.index_type == pa.uint8()
 
 
+def test_columns_that_are_encoded_already_are_sent_as_if_they_were_not() -> None:
+    kinds = pa.DictionaryArray.from_arrays(pa.array([3, 0, 3, 1], pa.int32()), pa.array(["Pod", "Job", "x", "Pod"]))
+    rows = [event(n, object_kind=kind) for n, kind in enumerate(["Pod", "Pod", "Pod", "Job"])]
+    columns = events.columns_of(rows) | {"object_kind": kinds, "uid": kinds}
+    frame = frames.encode(EVENTS, columns, ("s", 1, 0))
+    sent = next(iter(opened(frame))).column("object_kind")
+    assert sorted(sent.dictionary.to_pylist()) == ["Job", "Pod"]
+    expected = [msgspec.structs.replace(row, uid=row.object_kind) for row in rows]
+    assert events.rows_of(decoded(frame).batch) == expected
+    with pytest.raises(ValueError, match="required"):
+        frames.encode(EVENTS, columns | {"object_kind": pa.array(["Pod", None] * 2).dictionary_encode()}, ("s", 1, 0))
+
+
 def test_a_plain_arrow_reader_reads_it() -> None:
     table = opened(encoded(ROWS)).read_all()
     assert table.column("message").to_pylist() == [row.message for row in ROWS]
