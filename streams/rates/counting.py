@@ -48,11 +48,31 @@ def count(pieces: Sequence[Piece], vocabulary: Vocabulary) -> Sums:
     return _Run(pieces, vocabulary).sums() if pieces else Sums()
 
 
+def _some(column: pa.DictionaryArray, rows: Ints) -> pa.DictionaryArray:
+    """Return a column's rows with just their entries: of a thousand Pods' names few have a Warning."""
+    indices = np.asarray(column.indices)[rows]
+    used = np.zeros(len(column.dictionary), dtype=bool)
+    used[indices] = True
+    needed = np.flatnonzero(used)
+    codes = np.empty(len(used), dtype=np.int32)
+    codes[needed] = np.arange(len(needed), dtype=np.int32)
+    entries = column.dictionary.take(pa.array(needed))
+    return pa.DictionaryArray.from_arrays(pa.array(codes[indices]), entries, safe=False)
+
+
+def _encoded(column: pa.Array) -> pa.DictionaryArray:
+    return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+
+
+def _positive(counts: pa.Array) -> Codes:
+    values = np.asarray(counts)
+    return values if values.min() >= 0 else np.maximum(values, 0)
+
+
 class _Words:
     """One text column of a run: its distinct words, and by frame the code of each entry of its dictionary."""
 
-    def __init__(self, columns: Sequence[pa.Array]) -> None:
-        columns = [c if pa.types.is_dictionary(c.type) else c.dictionary_encode() for c in columns]
+    def __init__(self, columns: Sequence[pa.DictionaryArray]) -> None:
         entries = [column.dictionary for column in columns]
         encoded = (entries[0] if len(entries) == 1 else pa.concat_arrays(entries)).dictionary_encode()
         self.dictionary: pa.Array = encoded.dictionary
@@ -98,13 +118,18 @@ class _Run:
         self._pieces = pieces
         self._vocabulary = vocabulary
         self._refused: dict[str, int] = {}
-        columns = [_Words([piece.rows.column(at) for piece in pieces]) for at in range(_TEXTS)]
-        self._cluster, self._namespace, self._type, self._reason, self._kind, self._name = columns
+        texts = [[_encoded(piece.rows.column(at)) for piece in pieces] for at in range(_TEXTS)]
+        names = texts.pop()
+        self._cluster, self._namespace, self._type, self._reason, self._kind = map(_Words, texts)
+        self._is_warning = np.array([word == _WARNING for word in self._type.words])
+        self._counts = [_positive(piece.rows.column(_COUNT)) for piece in pieces]
+        self._rows = list(map(self._rows_of_warnings, range(len(pieces))))
+        self._name = _Words(list(map(_some, names, self._rows)))
+        """Of Warnings alone: their rows are those of `_rows`."""
         self._by_place = self._cluster.codes(max(1, len(self._namespace))), self._namespace.codes()
         self._by_object = self._kind.codes(max(1, len(self._name))), self._name.codes()
         self._clusters = vocabulary.cluster_numbers(self._cluster.words)
         self._namespaces = vocabulary.namespace_numbers(self._namespace.words)
-        self._is_warning = np.array([word == _WARNING for word in self._type.words])
         self._tags = vocabulary.tags(self._reason.words)
         self._ahead = np.zeros(len(self._cluster), dtype=np.int64)
 
@@ -115,33 +140,28 @@ class _Run:
             clusters, namespaces = self._cluster, self._namespace
             place = clusters.of_entries(frame, self._by_place[0])[clusters.indices[frame]]
             place += namespaces.of_entries(frame, self._by_place[1])[namespaces.indices[frame]]
-            counts = np.asarray(piece.rows.column(_COUNT))
-            if counts.min() < 0:
-                counts = np.maximum(counts, 0)
-            totals.add(place, counts)
-            found.append(self._warnings(frame, place, counts))
+            totals.add(place, self._counts[frame])
+            found.append(self._timed(self._warnings(frame, place), piece.append_ms))
         return self._summed(totals, _joined(found))
 
-    def _warnings(self, frame: int, place: Ints, counts: Codes) -> _Warnings:
+    def _warnings(self, frame: int, place: Ints) -> _Warnings:
         """Return the columns of a frame's Warnings."""
-        piece, kinds, names, reasons = self._pieces[frame], self._kind, self._name, self._reason
-        rows = self._rows_of_warnings(frame)
-        if len(rows) and not counts[rows].all():
-            rows = rows[counts[rows] > 0]
+        kinds, names, reasons, rows = self._kind, self._name, self._reason, self._rows[frame]
         about = kinds.of_entries(frame, self._by_object[0])[kinds.indices[frame][rows]]
-        about += names.of_entries(frame, self._by_object[1])[names.indices[frame][rows]]
+        about += names.of_entries(frame, self._by_object[1])[names.indices[frame]]
         tag = reasons.of_entries(frame, self._tags)[reasons.indices[frame][rows]]
-        taken = _Warnings(
-            place[rows], about, tag, counts[rows].astype(np.int64), np.asarray(piece.rows.column(_LAST_MS))[rows]
-        )
-        return self._timed(taken, piece.append_ms)
+        event_ms = np.asarray(self._pieces[frame].rows.column(_LAST_MS))[rows]
+        return _Warnings(place[rows], about, tag, self._counts[frame][rows].astype(np.int64), event_ms)
 
     def _rows_of_warnings(self, frame: int) -> Ints:
         entries = np.flatnonzero(self._type.of_entries(frame, self._is_warning))
-        indices = self._type.indices[frame]
+        indices, counts = self._type.indices[frame], self._counts[frame]
         if len(entries) == 1:
-            return np.flatnonzero(indices == indices.dtype.type(entries[0]))
-        return np.flatnonzero(np.isin(indices, entries))
+            rows = np.flatnonzero(indices == indices.dtype.type(entries[0]))
+        else:
+            rows = np.flatnonzero(np.isin(indices, entries))
+        counted = counts[rows] > 0
+        return rows if counted.all() else rows[counted]
 
     def _timed(self, taken: _Warnings, append_ms: int) -> _Warnings:
         """Set back what is ahead of its append time, and leave out what is half a year behind it."""
@@ -201,6 +221,8 @@ class _Run:
     def _labels(self, about: Ints) -> Ints:
         """Return the numbers of workloads by their codes: each distinct one is looked up once."""
         size = len(self._kind) * len(self._name)
+        if not len(about):
+            return about
         if size <= _DENSE:
             present = np.zeros(size, dtype=bool)
             present[about] = True
