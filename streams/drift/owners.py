@@ -120,10 +120,15 @@ def judge_unsettled(work: Work, cluster: str, owner: OwnerCell) -> None:
 
 
 def claim(work: Work, cluster: str, owner_id: str, entries: Iterable[tuple[str, str]]) -> None:
-    """Take an inventory in: what it names is the owner's, what it no longer names is not."""
+    """Take an inventory in: what it names is the owner's, what it no longer names is not.
+
+    An object that is marked by hand to be left alone leaves the inventory with the first reconcile that skips it. It is
+    the owner's all the same: a reconcile takes it back as soon as the mark is gone.
+    """
     owner = work.owner(cluster, owner_id)
     assert owner is not None
     named = dict(entries)
+    named |= {oid: "" for oid in owner.objects if oid not in named and _is_marked(work.object(cluster, oid), owner_id)}
     objects = {oid: owner.objects.get(oid, "unknown") for oid in named}
     holds = {oid: until_ms for oid, until_ms in owner.holds.items() if oid in named}
     for oid, version in named.items():
@@ -143,6 +148,12 @@ def claim(work: Work, cluster: str, owner_id: str, entries: Iterable[tuple[str, 
         work.put_owner(cluster, msgspec.structs.replace(owner, objects=objects, holds=holds, known=True))
         for oid in orphaned.labelled(work, cluster, owner_id):
             work.objects[cluster, oid] = None
+
+
+def _is_marked(cell: ObjectCell | None, owner_id: str) -> bool:
+    return bool(
+        cell and cell.present and cell.labelled == owner_id and documents.DISABLED_BY_HAND in cell.traits and cell.owner
+    )
 
 
 def _release(work: Work, cluster: str, owner_id: str, gone: set[str]) -> None:

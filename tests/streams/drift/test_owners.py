@@ -8,6 +8,7 @@ from abdrift.facts.governance import DriftAllowance, Policy
 from abdrift.signals.objects import RemoteDetail, RemoteHead
 from streams.drift.activity import PENDING_MS
 from tests.streams.drift.scenario import (
+    CONFIG_ENTRY,
     GIT,
     REV1,
     REV2,
@@ -226,8 +227,9 @@ def test_a_live_object_taken_out_of_fluxs_hands_is_suspended_and_its_changes_sta
     assert [(each.kind, each.reconcile_corrects) for each in scenario.open()] == [("changed", "no")]
     scenario.policy(AT_ONCE).tick(1_000)
     assert scenario.kinds() == ["changed web", "suspended web"]
-    scenario.reconciled(total=3)
+    scenario.reconciled(total=3, entries=(CONFIG_ENTRY,))  # Flux inventories what it has not skipped
     assert scenario.kinds() == ["changed web", "suspended web"]
+    assert scenario.verdict().objects == 2
     scenario.see(web(applied_ms=T0_MS + 90_000))
     assert scenario.open() == []
 
