@@ -47,6 +47,8 @@ class FirehoseSpec:
     """The first one is what engines are compared on."""
     seed: int = 1
     partitions: int = PARTITIONS
+    fleet_rows_per_second: int = 5_000_000
+    """How fast the fleet speaks, by event and append time: a slower one gives a worker that catches up more to do."""
     clusters_per_frame: int | None = None
     """None: a lane of many. 1: one cluster a record."""
     profile: Path | None = None
@@ -109,6 +111,7 @@ class _Stage:
                 seed=spec.seed,
                 partitions=spec.partitions,
                 clusters_per_frame=spec.clusters_per_frame,
+                rows_per_second=spec.fleet_rows_per_second,
             )
         )
 
@@ -180,7 +183,7 @@ def _fill_all(stage: _Stage, chosen: Sequence[Engine], rows_per_frame: int) -> d
 def _fill(stage: _Stage, topic: str, workload: Workload, reads: Reads) -> float:
     rows = workload.spec.rows_made
     stage.tell(f"filling {topic} with {rows:,} rows")
-    config = {**EVENTS.config(), "retention.ms": "-1"}
+    config = {**EVENTS.config(), "retention.ms": "-1", "message.timestamp.type": "CreateTime"}
     fill = filling.fill_json if reads is Reads.JSON else filling.fill_frames
     asyncio.run(filling.create(stage.kafka, topic, stage.spec.partitions, config))
     before = stage.broker_cpu_seconds()

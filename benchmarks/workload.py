@@ -52,9 +52,10 @@ class WorkloadSpec:
     clusters: int = 1_000
     namespaces: int = 17
     workloads: int = 1_000
-    rows_per_second: int = 500_000
-    """How fast the fleet speaks, by event time; it decides how many minutes the rows span. No more of them than a
-    workload's window keeps, so that an engine's last state can be held against the oracle."""
+    rows_per_second: int = 5_000_000
+    """How fast the fleet speaks: event times, and the times at which the broker appends, follow it. It decides how many
+    minutes the rows span; no more of them than a workload's window keeps, or an engine's last state could not be held
+    against the oracle."""
     clusters_per_frame: int | None = None
     """None: a lane of many, so any cluster of the frame's partition. 1: one cluster a record."""
     messages: bool = False
@@ -154,6 +155,10 @@ class Workload:
             last_ms=last_ms,
             observed_ms=observed_ms,
         )
+
+    def arrived_ms(self, frame: int) -> int:
+        """Return when a frame's first row arrives, since the workload's first one."""
+        return frame * self.spec.rows_per_frame * 1000 // self.spec.rows_per_second
 
     def columns(self, rows: Rows) -> dict[str, pa.Array]:
         """Return the rows as columns of `EVENTS`, as `abdrift.frames.encode` takes them."""

@@ -44,6 +44,9 @@ def firehose(
     clusters_per_frame: Annotated[
         int | None, typer.Option(min=1, help="Of each frame; 1 is one cluster a record.", show_default="a lane's")
     ] = None,
+    fleet_rows_per_second: Annotated[
+        int, typer.Option(min=1_000, help="How fast the fleet speaks, by its own clock and the broker's.")
+    ] = 5_000_000,
     seed: Annotated[int, typer.Option(help="Of the workload.")] = 1,
     plot: Annotated[Path | None, typer.Option(help="Write a plot there, as SVG.")] = None,
     flame: Annotated[
@@ -62,6 +65,7 @@ def firehose(
         rows=rows,
         rows_per_frame=_sizes(rows_per_frame),
         seed=seed,
+        fleet_rows_per_second=fleet_rows_per_second,
         clusters_per_frame=clusters_per_frame,
         profile=flame,
     )
