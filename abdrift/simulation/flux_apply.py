@@ -68,6 +68,10 @@ def _skipped(live: Object | None, obj: Object) -> bool:
     return False
 
 
+def _is_disabled(live: Object | None) -> bool:
+    return live is not None and {**labels_of(live), **annotations_of(live)}.get(RECONCILE) == "disabled"
+
+
 def apply_all(api: ApiServer, objects: list[Object]) -> Applied:
     """Dry-run all, then apply all. Raises ApiError with Flux's message; then nothing was applied."""
     options = Options(MANAGER, force=True)
@@ -80,7 +84,8 @@ def apply_all(api: ApiServer, objects: list[Object]) -> Applied:
     for obj in objects:
         target = _target(api, obj)
         live = api.find(target.kind, target.namespace, target.name)
-        applied.entries.append(entry_of(target.kind, obj))
+        if not _is_disabled(live):  # what is, leaves the inventory with the first reconcile that skips it
+            applied.entries.append(entry_of(target.kind, obj))
         if _skipped(live, obj):
             continue
         if live is not None and annotations_of(obj).get(SSA) != "Merge":

@@ -41,7 +41,8 @@ async def test_an_object_that_says_reconcile_disabled(stack: Stack) -> None:
     await app.reconcile()
     assert (await app.site.admin.get(app.settings))["data"]["color"] == "red", "Flux says Ready and leaves it"
     await stack.mark()  # whatever that reconcile made anybody say has been said by now
-    assert [f.data["state"] for f in stack.log.findings(app.namespace) if f.subject == edited.subject][-1] == "open"
+    told = [f.data["state"] for f in stack.log.findings(app.namespace) if f.subject == edited.subject]
+    assert told[-1] == "open", stack.diagnosis(app.namespace)
 
 
 async def test_a_kustomization_that_someone_suspended(stack: Stack) -> None:
