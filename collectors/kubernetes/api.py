@@ -131,7 +131,12 @@ class Api:
         headers = await asyncio.to_thread(credentials.headers) | {"Accept": accept}
         try:
             async with self._session.get(
-                credentials.server + path, params=query, headers=headers, timeout=limits, ssl=self._ssl
+                credentials.server + path,
+                params=query,
+                headers=headers,
+                timeout=limits,
+                ssl=self._ssl,
+                server_hostname=credentials.server_hostname,
             ) as answer:
                 if answer.status >= HTTPStatus.BAD_REQUEST:
                     raise await self._refusal(answer, credentials)
