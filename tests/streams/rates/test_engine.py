@@ -14,19 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 
 from abdrift import frames, kafka
 from abdrift.partitions import partition_of
 from abdrift.topics import DEAD_LETTERS
-from streams.commit import Fence, Owner, Seen, recover
-from streams.preparation import changelog_topic
 from streams.rates import read
 from streams.rates.counting import BEAT_MS
 from streams.step import Input
 from tests.streams.bench import eventually
+from tests.streams.rates import readback
 from tests.streams.rates.oracle import Oracle
 from tests.streams.rates.story import encoded, event, portrait, said_in
 from tests.streams.rates.worker import rates_step
@@ -97,28 +95,11 @@ class Table:
                 await asyncio.sleep(0.02)
 
     async def records(self, topic: str, partition: int) -> list[Any]:
-        found: list[Any] = []
-        where = TopicPartition(topic, partition)
-        async with kafka.consumer(self.settings) as consumer:
-            consumer.assign([where])
-            await consumer.seek_to_beginning(where)
-            end = (await consumer.end_offsets([where]))[where]
-            while await consumer.position(where) < end:
-                found += (await consumer.getmany(where, timeout_ms=200)).get(where, [])
-        return found
+        return [one async for one in readback.records(self.settings, topic, partition)]
 
     async def cells(self, partition: int) -> tuple[dict[str, bytes], int]:
         """Return what the changelog says of a partition, and the input's next offset by it."""
-        fence, kept = Fence(), {}
-        for one in await self.records(changelog_topic(self.step.name), partition):
-            if not fence.accepts(Seen(one.offset, one.key, one.value, Owner.of(one.headers))):
-                continue
-            if one.value is None:
-                kept.pop(one.key, None)
-            else:
-                kept[one.key] = one.value
-        found = recover(kept.items())
-        return found.cells, found.redo.offsets.get(self.step.reads[0].name, 0)
+        return await readback.cells(self.settings, self.step, partition)
 
     async def check(self) -> None:
         for partition in range(PARTITIONS):
