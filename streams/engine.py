@@ -129,6 +129,7 @@ class _FencedTable(faust.Table[bytes, bytes]):
     ) -> None:
         self._local.forget()
         self._local.drop_stale({tp.partition for tp in newly_assigned if tp.topic == self._local.changelog})
+        self._worker.assigned()
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
 
@@ -189,6 +190,7 @@ class StepWorker:
         self._metrics = metrics
         self._lanes: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
         self._starts: dict[TP, int] = {}
+        self._rebalance = 0
         self._partitions = counts[step.reads[0].name]
         self.app = _faust_app(step, settings, self._partitions)
         changelog = changelog_topic(step.name)
@@ -207,6 +209,10 @@ class StepWorker:
             tick_topic=next((topic for topic in step.reads if not topic.public and not topic.compacted), None),
         )
         self._wire()
+
+    def assigned(self) -> None:
+        """Note which rebalance has ended with the present assignment."""
+        self._rebalance = self.app.rebalancing_count
 
     def fail(self, error: BaseException) -> None:
         """Stop the worker for this reason; the first one counts."""
@@ -331,17 +337,24 @@ class StepWorker:
         """Start a lane for each partition of ours, and have Faust resume where their states say.
 
         Faust calls this when the tables are restored and before it seeks to the committed offsets. It ignores what
-        this raises.
+        this raises. And where the next rebalance begins meanwhile, it lets this run on beside the next call: lanes
+        opened then would claim partitions that have become others', who would not be asked to claim them again.
         """
+        rebalance = self._rebalance
+        if self.app.rebalancing_count != rebalance:
+            return
         try:
             await self._drop_lanes()
             assigned = {tp for tp in self.app.consumer.assignment() if tp.topic != self._local.changelog}
             begins = await self.app.consumer.earliest_offsets(*assigned) if assigned else {}
             ends = await self.app.consumer.highwaters(*assigned) if assigned else {}
+            if self.app.rebalancing_count != rebalance:
+                return
             for partition in sorted({tp.partition for tp in assigned}):
                 self._open_lane(partition, _of_partition(begins, partition), _of_partition(ends, partition))
             lanes = dict(self._lanes)
-            if all(await asyncio.gather(*(lane.ready for lane, _ in lanes.values()))):
+            is_ready = all(await asyncio.gather(*(lane.ready for lane, _ in lanes.values())))
+            if is_ready and self.app.rebalancing_count == rebalance:
                 self._starts = {
                     TP(topic, partition): offset
                     for partition, (lane, _) in lanes.items()
