@@ -34,6 +34,7 @@ from streams.step import AnyStep
 from streams.telemetry import Metrics, event
 
 _RECOVERY_TOLD_SECONDS: Final = 1.0
+_ANSWER_SECONDS: Final = 30.0
 __all__ = ["EngineError", "StepWorker", "run"]
 
 _FENCE_KEY: Final = b"__abdrift\0fence"
@@ -171,6 +172,18 @@ class _FaustLink:
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
         self._app.add_future(self._app.consumer.seek(TP(topic, partition), offset))
+
+    async def next_offset(self, topic: str, partition: int, start: int) -> int:
+        where = TopicPartition(topic, partition)
+        async with kafka.consumer(self._settings.kafka) as consumer, asyncio.timeout(_ANSWER_SECONDS):
+            consumer.assign([where])
+            consumer.seek(where, start)
+            return int((await consumer.getone(where)).offset)
+
+    def end(self, topic: str, partition: int) -> int:
+        where = TP(topic, partition)
+        consumer = self._app.consumer
+        return (consumer.highwater(where) or 0) if where in consumer.assignment() else 0
 
 
 class StepWorker:

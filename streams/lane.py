@@ -41,6 +41,8 @@ _BACKLOG_POLL_SECONDS: Final = 0.005
 _STAGED_BYTES: Final = 2 * 1024 * 1024
 """Staged cells on their way at a time."""
 _CLAIM_TRIES: Final = 10
+_STUCK_SECONDS: Final = 5.0
+_STUCK_TRIES: Final = 20
 
 
 class SupersededError(Exception):
@@ -70,6 +72,14 @@ class Link(Protocol):
 
     def seek(self, topic: str, partition: int, offset: int) -> None:
         """Deliver an input again from an offset on."""
+        ...
+
+    async def next_offset(self, topic: str, partition: int, start: int) -> int:
+        """Return the offset of the first record from `start` on that Kafka still has."""
+        ...
+
+    def end(self, topic: str, partition: int) -> int:
+        """Return where an input ended when it was last fetched; 0 where that is not known."""
         ...
 
 
@@ -138,6 +148,15 @@ class Pending:
     ack: Callable[[], Any]
 
 
+@dataclass(slots=True)
+class _Stuck:
+    """A record that Kafka has and that does not come: its offset, since when it is waited for, how often asked for."""
+
+    due: int
+    since: float
+    asked: int = 0
+
+
 class Lane:
     """One partition's worker. `run` it as a task; `offer` it records once `ready` is set.
 
@@ -159,7 +178,8 @@ class Lane:
         self._queue: deque[Pending] = deque()
         self._queued_bytes = 0
         self._due = dict(begins)
-        self._holes: dict[str, int] = {}
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._stuck: dict[str, _Stuck] = {}
         self._entered: set[str] = set()
         self._ends = dict(ends)
         self._wake = asyncio.Event()
@@ -188,9 +208,8 @@ class Lane:
             self._skip("already-absorbed")
             pending.ack()
             return
-        if due is not None and record.offset > due and not self._hole_is_real(record, due):
+        if due is not None and record.offset > due and self._is_doubted(record, due):
             return
-        self._holes.pop(record.topic, None)
         self._entered.add(record.topic)
         self._due[record.topic] = record.offset + 1
         if self._shared.tick_topic and record.topic == self._shared.tick_topic.name:
@@ -220,6 +239,8 @@ class Lane:
                     await self._idle()
             await self._save_if_due(now=True)
         finally:
+            for task in self._asking.values():
+                task.cancel()
             self._shared.metrics.buffered_bytes.labels(self._shared.step).dec(self._queued_bytes)
             if not self.ready.done():
                 self.ready.set_result(False)
@@ -231,22 +252,32 @@ class Lane:
 
     # Taking in ------------------------------------------------------------------------------------------------
 
-    def _hole_is_real(self, record: Record, due: int) -> bool:
-        """Whether records between are truly gone (expired, compacted), rather than lost on the way here.
+    def _is_doubted(self, record: Record, due: int) -> bool:
+        """Whether a record that leaves some out came too early: what is between may be lost on the way.
 
-        What can only be lost on the way is asked for once more; if the same record follows again, nothing is between.
+        What is fetched around a rebalance, or a seek, gets lost, so only Kafka can tell what is truly gone (expired).
         Of a compacted topic, where holes are the rule, that goes for the first record.
         """
         topic = record.topic
-        if topic in self._contiguous or topic not in self._entered:
-            first_beyond = self._holes.setdefault(topic, -1)
-            if first_beyond == -1:
-                self._holes[topic] = record.offset
-                self._shared.link.seek(topic, self.partition, due)
-            if first_beyond != record.offset:
-                return False
-        if topic in self._contiguous:
-            self._skip("missing", record.offset - due)
+        if topic not in self._contiguous and topic in self._entered:
+            return False
+        if topic not in self._asking:
+            self._asking[topic] = asyncio.create_task(self._ask_for(topic, due))
+        return True
+
+    async def _ask_for(self, topic: str, due: int) -> None:
+        """Find out which record is the next, and have it delivered."""
+        try:
+            found = await self._shared.link.next_offset(topic, self.partition, due)
+        except Exception as error:  # noqa: BLE001  whatever the client raises: the next record, or silence, asks again
+            event(logging.WARNING, "not-answered", step=self._shared.step, topic=topic, reason=repr(error))
+            return
+        finally:
+            self._asking.pop(topic, None)
+        if self._due.get(topic) != due or self._closing:
+            return
+        if found > due and topic in self._contiguous:
+            self._skip("missing", found - due)
             event(
                 logging.WARNING,
                 "records-missing",
@@ -254,9 +285,10 @@ class Lane:
                 topic=topic,
                 partition=self.partition,
                 first=due,
-                next=record.offset,
+                next=found,
             )
-        return True
+        self._due[topic] = found
+        self._shared.link.seek(topic, self.partition, found)
 
     def _take(self) -> list[Pending]:
         """Return what is buffered, as far as one batch may hold."""
@@ -307,15 +339,41 @@ class Lane:
     def _next_deadline(self) -> float:
         save = self._saved_at + self._shared.settings.persist_seconds if self._unsaved_records else float("inf")
         tick = self._tick_due if self._shared.tick_topic else float("inf")
-        return min(save, tick, time.monotonic() + 60.0)
+        return min(save, tick, time.monotonic() + _STUCK_SECONDS)
 
     async def _idle(self) -> None:
         """Do what silence calls for."""
         await self._save_if_due()
+        self._ask_again_if_stuck()
         topic = self._shared.tick_topic
         if topic and time.monotonic() >= self._tick_due:
             self._push_tick_off()
             await (await self._shared.link.send(topic.name, self.partition, TICK_KEY, None, TICK_HEADERS))
+
+    def _ask_again_if_stuck(self) -> None:
+        """Ask again for what Kafka has and nobody delivers: what is fetched around a rebalance can get lost.
+
+        The last record of a compacted topic may truly be gone, hence a few times only.
+        """
+        now = time.monotonic()
+        for topic, due in self._due.items():
+            stuck = self._stuck.get(topic)
+            if self._shared.link.end(topic, self.partition) <= due:
+                self._stuck.pop(topic, None)
+            elif stuck is None or stuck.due != due:
+                self._stuck[topic] = _Stuck(due, now)
+            elif now >= stuck.since + _STUCK_SECONDS and stuck.asked < _STUCK_TRIES:
+                self._stuck[topic] = _Stuck(due, now, stuck.asked + 1)
+                self._shared.link.seek(topic, self.partition, due)
+                self._skip("asked-again")
+                event(
+                    logging.WARNING,
+                    "asked-again",
+                    step=self._shared.step,
+                    topic=topic,
+                    partition=self.partition,
+                    offset=due,
+                )
 
     def _push_tick_off(self) -> None:
         # Owners of the same partition under different steps would otherwise tick in the same instant.

@@ -23,7 +23,7 @@ class Metrics:
         self.rows = Counter("abdrift_engine_rows", "Rows of frames absorbed into state", step, registry=registry)
         self.skipped = Counter(
             "abdrift_engine_records_skipped",
-            "Records passed over: already absorbed (meant), of a lost assignment (meant), or missing in the topic",
+            "Records passed over: already absorbed or of a lost assignment (meant), missing, or asked for again",
             ["step", "reason"],
             registry=registry,
         )

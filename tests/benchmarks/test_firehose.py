@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from abdrift.cli import build
 
-_HERE = ("abdrift", "faust", "fetch-only", "decode-only", "encode")
-_PEERS = ("kafka-streams", "kafka-streams-frames", "flink", "quixstreams", "bytewax")
+_HERE = ("abdrift", "fetch-only", "decode-only", "encode")
+_PEERS = ("kafka-streams", "kafka-streams-frames", "flink", "quixstreams", "bytewax", "faust")
 
 
 def _children() -> set[str]:
