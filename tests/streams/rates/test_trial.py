@@ -6,6 +6,7 @@ itself, undisturbed, over the records as they lie in Kafka: it depends on nothin
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,6 +70,8 @@ async def test_whatever_befalls_workers_and_broker_counts_and_words_are_exact(
         with capsys.disabled():
             print(f"\ntrial: {line}", end="", flush=True)  # noqa: T201  a soak shows where it is
 
+    # Of a broker that is away a client says a hundred lines a second.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     events = workload(spec, rows_per_second=spec.rows // SPAN_SECONDS)
     fine = {"group.min.session.timeout.ms": "1000"}
     with EmbeddedBroker(tmp_path / "kafka", extra_properties=fine) as broker:

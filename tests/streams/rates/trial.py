@@ -35,8 +35,10 @@ from tests.streams.bench import LOG_TAIL_BYTES, ROOT, WITHIN_SECONDS, eventually
 from tests.streams.rates.worker import rates_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
+
+    from aiokafka import AIOKafkaProducer
 
     from abdrift.broker import EmbeddedBroker
     from abdrift.frames import EncodedFrame
@@ -180,16 +182,19 @@ class Feed:
         while True:
             try:
                 async with kafka.producer(self._settings) as producer:
-                    sent = [
-                        await producer.send(self._topic, frame.value, partition=partition, headers=list(frame.headers))
-                        for partition, frame in chunk
-                    ]
-                    await asyncio.gather(*sent)
-            except (KafkaError, kafka.KafkaUnreachableError):
-                self.repeats += 1
+                    try:
+                        await asyncio.gather(*[await self._send(producer, *one) for one in chunk])
+                    except KafkaError:
+                        self.repeats += 1
+                    else:
+                        return
+            except kafka.KafkaUnreachableError:
                 await asyncio.sleep(0.2)
-            else:
-                return
+
+    async def _send(self, producer: AIOKafkaProducer, partition: int, frame: EncodedFrame) -> Awaitable[object]:
+        headers = list(frame.headers)
+        sent: Awaitable[object] = await producer.send(self._topic, frame.value, partition=partition, headers=headers)
+        return sent
 
 
 class Trial:
@@ -244,7 +249,7 @@ class Trial:
 
     def report(self) -> str:
         """Return in a line what happened."""
-        ends = sum((member.ends for member in self.members), Counter())
+        ends = Counter(status for member in self.members for status in member.ends.elements())
         said = {word: sum(member.says(word) for member in self.members) for word in ("superseded", "intruder")}
         return (
             f"{self.workload.spec.rows_made:,} rows; {', '.join(f'{act.value}: {n}' for act, n in self.done.items())}; "
