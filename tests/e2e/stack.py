@@ -152,13 +152,11 @@ class Stack:
         )
 
     async def corrected(self, app: App, finding: Fact) -> Fact:
-        """Return the outcome that says a finding was corrected, once the finding is closed too.
-
-        Why it closed is left open: where the owner's row overtakes the object's, `adopted` is said instead.
-        """
+        """Return the outcome that says a finding was corrected, once the finding says so too."""
         outcome = await self.outcome(app, finding)
         assert outcome.data["result"] == "corrected", outcome
-        await self.closed(app, finding)
+        closing = await self.closed(app, finding)
+        assert closing.data["closed_because"] == "corrected", self.diagnosis(app.namespace)
         return outcome
 
     async def approve(self, app: App, finding: Fact, verb: Verb) -> None:
