@@ -18,6 +18,8 @@ _INTENDED = {"prune-disabled", "controlled", "ssa-if-not-present", "ssa-ignore"}
 """An object that Flux no longer applies leaves the inventory with its first skipped reconcile, and is kept."""
 _LABEL_GRACE_MS = 1_000
 """How long the inventory that names an object may come after the object's row."""
+_PRUNED_GRACE_MS = 2_000
+"""How long the row of an object's deletion may come after that of the inventory that names it no longer."""
 
 
 def labelled(work: Work, cluster: str, owner_id: str) -> tuple[str, ...]:
@@ -53,8 +55,11 @@ def judge(work: Work, cluster: str, cell: ObjectCell) -> None:
         return
     if not _is_known(work, cluster, cell, owner):
         return
-    if work.now_ms < cell.written_ms + _LABEL_GRACE_MS:
-        work.wake(cluster, f"object.orphaned|{oid}", cell.written_ms + _LABEL_GRACE_MS)
+    due_ms = cell.written_ms + _LABEL_GRACE_MS
+    if cell.released_ms:
+        due_ms = max(due_ms, cell.released_ms + _PRUNED_GRACE_MS)
+    if work.now_ms < due_ms:
+        work.wake(cluster, f"object.orphaned|{oid}", due_ms)
         return
     work.report(_draft(cluster, cell, owner))
 

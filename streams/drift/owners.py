@@ -135,7 +135,8 @@ def claim(work: Work, cluster: str, owner_id: str, entries: Iterable[tuple[str, 
         if oid in owner.objects:
             continue
         cell = work.object(cluster, oid) or ObjectCell(ref=references.of_id(oid, version))
-        work.put_object(cluster, msgspec.structs.replace(cell, owner=owner_id, gone_ms=cell.gone_ms or work.now_ms))
+        claimed = msgspec.structs.replace(cell, owner=owner_id, released_ms=0, gone_ms=cell.gone_ms or work.now_ms)
+        work.put_object(cluster, claimed)
         orphaned.note(work, cluster, cell.labelled, cell, claimed=True)
         work.objects[cluster, oid] = None
     _release(work, cluster, owner_id, set(owner.objects) - set(named))
@@ -161,7 +162,9 @@ def _release(work: Work, cluster: str, owner_id: str, gone: set[str]) -> None:
         cell = work.object(cluster, oid)
         if cell is None or cell.owner != owner_id:
             continue
-        released = msgspec.structs.replace(cell, owner="", proven=False, baseline=b"", desired=b"")
+        released = msgspec.structs.replace(
+            cell, owner="", proven=False, baseline=b"", desired=b"", released_ms=work.now_ms
+        )
         work.put_object(cluster, released)
         orphaned.note(work, cluster, released.labelled, released)
         work.objects[cluster, oid] = None

@@ -216,7 +216,7 @@ def orphan(**metadata: Any) -> dict[str, Any]:
 
 
 def test_an_object_that_its_owners_inventory_no_longer_names_is_an_orphan() -> None:
-    scenario = Scenario().proven().reconciled(entries=(WEB_ENTRY,), total=3)
+    scenario = Scenario().proven().reconciled(entries=(WEB_ENTRY,), total=3).tick(1_000)
     (found,) = scenario.open()
     assert (found.kind, found.object.name, found.reconcile_corrects) == ("orphaned", "app-config", "no")
     assert scenario.verdict().verdict == "drifted"
@@ -224,8 +224,16 @@ def test_an_object_that_its_owners_inventory_no_longer_names_is_an_orphan() -> N
     assert scenario.closed() == ["orphaned gone"]
 
 
+def test_a_pruned_object_whose_deletion_comes_after_the_inventory_is_no_orphan() -> None:
+    scenario = Scenario().proven().after(60_000)
+    begun, gone = scenario.row("modified", applying(total=2)), scenario.row("deleted", config())
+    told = scenario.row("modified", kustomization(total=3, entries=(WEB_ENTRY,)))
+    scenario.feed(begun).feed(told).after(1_500).tick().feed(gone).tick(10_000)
+    assert scenario.findings() == []
+
+
 def test_an_orphan_may_lose_its_labels_or_be_taken_in_again() -> None:
-    scenario = Scenario().proven().reconciled(entries=(WEB_ENTRY,), total=3)
+    scenario = Scenario().proven().reconciled(entries=(WEB_ENTRY,), total=3).tick(1_000)
     scenario.see({**config(), "metadata": {**config()["metadata"], "labels": {}}})
     assert scenario.closed() == ["orphaned corrected"]
     scenario.see(config()).tick(1_000)
@@ -295,7 +303,7 @@ def test_nothing_is_an_orphan_while_owners_cannot_be_seen() -> None:
 @pytest.mark.parametrize(("policy", "expected"), [("Orphan", []), ("Delete", ["orphaned app-config", "orphaned web"])])
 def test_a_deleted_owner_leaves_orphans_unless_it_was_told_to(policy: str, expected: list[str]) -> None:
     told = kustomization(spec={"deletionPolicy": policy})
-    scenario = Scenario().proven(repository(), told, web(), config()).see(told).delete(told).tick(1_000)
+    scenario = Scenario().proven(repository(), told, web(), config()).see(told).delete(told).tick(2_000)
     assert scenario.kinds() == expected
     assert any(fact.event is None for fact in scenario.facts)
     scenario.delete(web(), config()).tick(1_000)
