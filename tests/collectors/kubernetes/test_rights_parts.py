@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +50,17 @@ async def in_force(admin: kube_api.KubeApi, namespace: str, actor: Path) -> None
             return False
 
     await until(refused, "the admission policy is in force")
+
+
+async def _may_read(api: KubeApi, path: str) -> bool:
+    """Whether the API server lets this account read it. A binding tells a moment after it was written or deleted."""
+    try:
+        await api.get(path)
+    except KubeApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return False
+    return True
 
 
 @pytest.fixture
@@ -121,15 +133,21 @@ async def test_acting_is_held_to_flux_even_where_a_role_grants_more(
         "subjects": [subject],
     }
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "any", "namespace": namespace}}
+    path = CONFIG_MAPS.path(namespace, "any")
     await admin.create(config)
     await admin.create(binding)
-    try:
-        async with client(actor) as api:
-            await api.get(CONFIG_MAPS.path(namespace, "any"))
+    async with client(actor) as api:
+        try:
+            await until(lambda: _may_read(api, path), "the role is in force")
             with pytest.raises(KubeApiError, match="may only update Flux's"):
-                await api.merge_patch(CONFIG_MAPS.path(namespace, "any"), {"data": {"a": "b"}}, field_manager="abdrift")
-    finally:
-        await admin.delete(Ref.of(binding))
+                await api.merge_patch(path, {"data": {"a": "b"}}, field_manager="abdrift")
+        finally:
+            await admin.delete(Ref.of(binding))
+
+        async def taken_back() -> bool:
+            return not await _may_read(api, path)
+
+        await until(taken_back, "the role is taken back")
 
 
 async def test_acting_reads_the_identity_and_the_veto_and_no_more(
