@@ -146,6 +146,14 @@ OBJECTS = _signals(
     ("streams.drift", "streams.health"),
 )
 EVENTS = _signals("events", "Kubernetes Events", ("collectors.kubernetes",), ("streams.rates",))
+SAMPLES = _signals("samples", "Values of Prometheus time series", ("collectors.prometheus",), ("streams.levels",))
+LOGS = _signals("logs", "Log lines, in one shape", ("collectors.logs",), ("streams.levels",))
+ALERTS = _signals(
+    "alerts",
+    "What Alertmanager and Flux's notification controller tell",
+    ("collectors.alertmanager", "collectors.flux"),
+    ("streams.drift", "streams.health"),
+)
 RATES = Topic(
     name="abdrift.internal.rates.v1",
     title="Workloads whose Warning Events became unusual, or usual again",
@@ -255,6 +263,9 @@ DEAD_LETTERS = Topic(
 TOPICS: tuple[Topic, ...] = (
     OBJECTS,
     EVENTS,
+    SAMPLES,
+    LOGS,
+    ALERTS,
     FLEET_INVENTORY,
     FLEET_HEALTH,
     FLEET_DRIFT,

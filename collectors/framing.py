@@ -9,21 +9,71 @@ instead of being dropped.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from abdrift import topics
 from abdrift.partitions import partition_of
-from abdrift.signals import events, objects
-from abdrift.signals.events import EventRow
+from abdrift.signals import alerts, events, logs, objects, samples
+from abdrift.signals.schema import Signal
+from abdrift.topics import Topic
 from collectors import telemetry
-from collectors.lanes import FramerSettings, Lane, LaneTarget, Row, Send, UnsendableError, Waiting
+from collectors.lanes import FramerSettings, Lane, LaneTarget, Receipt, Row, Send, UnsendableError, Waiting
 
-__all__ = ["Framer", "FramerSettings", "Outlet", "Row", "Send", "UnsendableError"]
+__all__ = ["Framer", "FramerSettings", "NotDeliveredError", "Outlet", "Row", "Send", "UnsendableError"]
 
 _ROW_OVERHEAD_BYTES = 400
 """About what a row takes besides its text: the struct, its strings' headers and its place in a queue."""
+
+
+class NotDeliveredError(Exception):
+    """Rows that Kafka did not take. `refused` tells how many, by reason; it may have taken the others."""
+
+    def __init__(self, source: str, refused: Counter[str]) -> None:
+        reasons = ", ".join(f"{rows} {reason}" for reason, rows in sorted(refused.items()))
+        super().__init__(f"{source}: rows not delivered: {reasons}")
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What becomes of rows of one type: their signal and topic, and what is counted of them."""
+
+    signal: Signal
+    topic: Topic
+    columns_of: Callable[[Sequence[Any]], dict[str, list[Any]]]
+    op: Callable[[Any], str]
+    text: Callable[[Any], int]
+    """About how many bytes of text a row has."""
+
+
+_KINDS: dict[type[Row], _Kind] = {
+    objects.ObjectRow: _Kind(
+        objects.OBJECTS,
+        topics.OBJECTS,
+        objects.columns_of,
+        lambda row: row.op,
+        lambda row: len(row.object + row.detail),
+    ),
+    events.EventRow: _Kind(
+        events.EVENTS, topics.EVENTS, events.columns_of, lambda row: row.type, lambda row: len(row.message)
+    ),
+    samples.SampleRow: _Kind(
+        samples.SAMPLES, topics.SAMPLES, samples.columns_of, lambda _: "sample", lambda row: len(row.labels)
+    ),
+    logs.LogRow: _Kind(
+        logs.LOGS, topics.LOGS, logs.columns_of, lambda row: row.severity, lambda row: len(row.message + row.fields)
+    ),
+    alerts.AlertRow: _Kind(
+        alerts.ALERTS,
+        topics.ALERTS,
+        alerts.columns_of,
+        lambda row: row.status,
+        lambda row: len(row.labels + row.message),
+    ),
+}
 
 
 class Outlet(Protocol):
@@ -78,7 +128,24 @@ class Framer:
             RuntimeError: the framer was stopped, or a lane of it failed.
 
         """
-        await self._put(row, partition_of(row.cluster, self._settings.partitions), urgent=urgent)
+        await self._put(row, self._partition_of(row), urgent=urgent)
+
+    async def deliver(self, rows: Sequence[Row], *, urgent: bool = True) -> None:
+        """Queue rows for their clusters' partitions, and return once Kafka has acknowledged all of them.
+
+        A caller that gives up waiting leaves its rows where they are: they are still sent.
+
+        Raises:
+            NotDeliveredError: Kafka will never take some of them, or the framer was stopped before it did.
+            RuntimeError: the framer was stopped, or a lane of it failed.
+
+        """
+        receipt = Receipt()
+        for row in rows:
+            await self._put(row, self._partition_of(row), urgent=urgent, receipt=receipt)
+        await receipt.wait()
+        if receipt.refused:
+            raise NotDeliveredError(self.source, receipt.refused)
 
     async def broadcast(self, row: Row, *, urgent: bool = False) -> None:
         """Queue a row for every partition, as what belongs to no single cluster is. Waits and raises as `put`."""
@@ -107,14 +174,19 @@ class Framer:
             for lane in self._lanes.values():
                 lane.abandon()
 
-    async def _put(self, row: Row, partition: int, *, urgent: bool) -> None:
-        size_bytes = _size_bytes(row)
+    def _partition_of(self, row: Row) -> int:
+        return partition_of(row.cluster, self._settings.partitions)
+
+    async def _put(self, row: Row, partition: int, *, urgent: bool, receipt: Receipt | None = None) -> None:
+        kind = _KINDS[type(row)]
+        size_bytes = _ROW_OVERHEAD_BYTES + kind.text(row)
         await self._until_room(size_bytes)
         self._held_rows += 1
         self._held_bytes += size_bytes
-        signal, op = (events.EVENTS, row.type) if isinstance(row, EventRow) else (objects.OBJECTS, row.op)
-        telemetry.ROWS.labels(self.source, signal.name, op).inc()
-        self._lane(signal.name, partition).add(Waiting(row, size_bytes), urgent=urgent)
+        if receipt:
+            receipt.outstanding += 1
+        telemetry.ROWS.labels(self.source, kind.signal.name, kind.op(row)).inc()
+        self._lane(kind, partition).add(Waiting(row, size_bytes, receipt), urgent=urgent)
 
     async def _until_room(self, size_bytes: int) -> None:
         """Wait for room; a row larger than the whole buffer passes when the buffer is empty."""
@@ -131,12 +203,13 @@ class Framer:
         if self._stopped:
             raise RuntimeError(f"{self.source}: the framer was stopped")
 
-    def _lane(self, signal: str, partition: int) -> Lane:
+    def _lane(self, kind: _Kind, partition: int) -> Lane:
+        signal = kind.signal.name
         lane = self._lanes.get((signal, partition))
         if lane is None:
             lane = Lane(
                 (self.source, self.epoch),
-                _target(signal, partition),
+                LaneTarget(kind.signal, kind.topic.name, partition, kind.columns_of),
                 self._settings,
                 send=self._send,
                 rng=self._rng,
@@ -161,17 +234,9 @@ class Framer:
         self._held_rows -= len(rows)
         self._held_bytes -= sum(waiting.size_bytes for waiting in rows)
         self._room.set()
+        for waiting in rows:
+            if waiting.receipt:
+                waiting.receipt.settle(dropped)
         if dropped:
             self.dropped[dropped] += len(rows)
             telemetry.DROPPED.labels(self.source, dropped).inc(len(rows))
-
-
-def _target(signal: str, partition: int) -> LaneTarget:
-    if signal == events.EVENTS.name:
-        return LaneTarget(events.EVENTS, topics.EVENTS.name, partition, events.columns_of)
-    return LaneTarget(objects.OBJECTS, topics.OBJECTS.name, partition, objects.columns_of)
-
-
-def _size_bytes(row: Row) -> int:
-    text = len(row.message) if isinstance(row, EventRow) else len(row.object) + len(row.detail)
-    return _ROW_OVERHEAD_BYTES + text

@@ -3,23 +3,26 @@
 import asyncio
 import logging
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from abdrift import frames
+from abdrift.signals.alerts import AlertRow
 from abdrift.signals.events import EventRow
+from abdrift.signals.logs import LogRow
 from abdrift.signals.objects import ObjectRow
+from abdrift.signals.samples import SampleRow
 from abdrift.signals.schema import Signal
 from abdrift.topics import DEFAULT_PARTITIONS
 from collectors import telemetry
 
 log = logging.getLogger(__name__)
 
-Row = ObjectRow | EventRow
+Row = ObjectRow | EventRow | SampleRow | LogRow | AlertRow
 Headers = tuple[tuple[str, bytes], ...]
 Send = Callable[[str, int, bytes, bytes, Headers], Awaitable[None]]
 """`send(topic, partition, key, value, headers)` returns once Kafka has acknowledged; it raises `UnsendableError` for
@@ -58,11 +61,35 @@ class LaneTarget:
 
 
 @dataclass(slots=True)
+class Receipt:
+    """What becomes of rows that somebody waits for: `wait` returns once none of them is on its way any more."""
+
+    outstanding: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """Rows lost, by reason."""
+    _done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def settle(self, reason: str | None) -> None:
+        """Note that a row was acknowledged, or lost for that reason."""
+        self.outstanding -= 1
+        if reason:
+            self.refused[reason] += 1
+        if not self.outstanding:
+            self._done.set()
+
+    async def wait(self) -> None:
+        """Wait until every row is acknowledged or lost."""
+        if self.outstanding:
+            await self._done.wait()
+
+
+@dataclass(slots=True)
 class Waiting:
     """A row that waits for its frame."""
 
     row: Row
     size_bytes: int
+    receipt: Receipt | None = None
 
 
 class Lane:

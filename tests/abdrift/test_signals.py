@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from abdrift import frames
-from abdrift.signals import events, objects, rates
+from abdrift.signals import alerts, events, logs, objects, rates, samples
 from abdrift.signals.objects import (
     HeartbeatDetail,
     LostDetail,
@@ -23,7 +23,14 @@ from abdrift.signals.objects import (
 if TYPE_CHECKING:
     from abdrift.signals.schema import Signal
 
-ROWS = {"events": events.EventRow, "objects": objects.ObjectRow, "rates": rates.RateRow}
+ROWS = {
+    "alerts": alerts.AlertRow,
+    "events": events.EventRow,
+    "logs": logs.LogRow,
+    "objects": objects.ObjectRow,
+    "rates": rates.RateRow,
+    "samples": samples.SampleRow,
+}
 
 
 @pytest.mark.parametrize("signal", frames.SIGNALS.values(), ids=lambda s: s.name)

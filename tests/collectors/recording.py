@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from abdrift import frames
-from abdrift.signals import events, objects
+from abdrift.signals import alerts, events, logs, objects, samples
 from abdrift.signals.events import EventRow
 from abdrift.signals.objects import ObjectRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
 
     from collectors.lanes import Headers, Row
+
+ROWS_OF: dict[str, Callable[[pa.RecordBatch], list[Any]]] = {
+    "alerts": alerts.rows_of,
+    "events": events.rows_of,
+    "logs": logs.rows_of,
+    "objects": objects.rows_of,
+    "samples": samples.rows_of,
+}
 
 
 class Recording:
@@ -31,6 +41,10 @@ class Recording:
 
     async def broadcast(self, row: Row, *, urgent: bool = False) -> None:
         await self.put(row, urgent=urgent)
+
+    async def deliver(self, rows: Sequence[Row], *, urgent: bool = True) -> None:
+        for row in rows:
+            await self.put(row, urgent=urgent)
 
     @property
     def objects(self) -> list[ObjectRow]:
@@ -84,6 +98,5 @@ class RecordingTopic:
     def rows(self) -> list[Row]:
         found: list[Row] = []
         for _, _, frame in self.frames:
-            module = objects if frame.signal is objects.OBJECTS else events
-            found += module.rows_of(frame.batch)
+            found += ROWS_OF[frame.signal.name](frame.batch)
         return found

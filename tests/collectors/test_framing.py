@@ -9,7 +9,7 @@ import pytest
 from abdrift.partitions import partition_of
 from abdrift.signals.events import EventRow
 from abdrift.signals.objects import ObjectRow
-from collectors.framing import Framer, FramerSettings, UnsendableError
+from collectors.framing import Framer, FramerSettings, NotDeliveredError, UnsendableError
 from tests.collectors.recording import RecordingTopic
 
 NEVER_MS = 60_000
@@ -200,3 +200,38 @@ async def test_a_hundred_sources_share_one_sender() -> None:
     await asyncio.gather(*(each.stop() for each in out))
     assert len(topic.rows) == 2_000
     assert {frame.parts[0].source for _, _, frame in topic.frames} == {each.source for each in out}
+
+
+async def test_what_is_delivered_is_acknowledged() -> None:
+    topic = RecordingTopic([RuntimeError("Kafka is away")])
+    topic.gate.clear()
+    async with framer(topic) as out:
+        await out.put(row(0))
+        delivered = asyncio.create_task(out.deliver([row(1), row(2, "edge-2"), event()]))
+        await asyncio.sleep(0.01)
+        assert not delivered.done()
+        topic.gate.set()
+        await delivered
+        assert sorted(names(topic)) == ["o0", "o1", "o2"]
+        assert len(topic.rows) == 4
+
+
+async def test_what_is_refused_is_told_to_who_waits_for_it() -> None:
+    topic = RecordingTopic([UnsendableError("too large")])
+    async with framer(topic) as out:
+        with pytest.raises(NotDeliveredError, match="2 refused") as error:
+            await out.deliver([row(1), row(2)])
+        assert error.value.refused == {"refused": 2}
+        await out.deliver([row(3)])
+        await out.deliver([])
+
+
+async def test_a_framer_that_stops_tells_who_waits() -> None:
+    topic = RecordingTopic()
+    topic.gate.clear()
+    out = framer(topic)
+    delivered = asyncio.create_task(out.deliver([row(1)]))
+    await asyncio.sleep(0.01)
+    await out.stop(timeout_seconds=0.01)
+    with pytest.raises(NotDeliveredError, match="1 stopped"):
+        await delivered
