@@ -51,9 +51,7 @@ def settle(work: Work, cluster: str, owner: OwnerCell, *, success: bool) -> tupl
         if success and before and work.finding(cluster, DriftKind.CHANGED, oid):
             due_ms = work.now_ms + ADOPTING_MS
             work.wake(cluster, f"object.adopted|{oid}", due_ms)
-            work.put_object(
-                cluster, msgspec.structs.replace(cell, adopting_row=work.cluster(cluster).row, adopt_at_ms=due_ms)
-            )
+            work.put_object(cluster, msgspec.structs.replace(cell, adopt_at_ms=due_ms))
         elif (success and before) or (within and cell.writer == "flux"):
             if not cell.proven:
                 fresh.append(oid)
@@ -89,9 +87,7 @@ def is_at_baseline(cell: ObjectCell) -> bool:
 
 def proven(cell: ObjectCell) -> ObjectCell:
     """Return the cell with the live object as its baseline."""
-    return msgspec.structs.replace(
-        cell, proven=True, baseline=b"", baseline_uid=cell.ref.uid, adopting_row=0, adopt_at_ms=0
-    )
+    return msgspec.structs.replace(cell, proven=True, baseline=b"", baseline_uid=cell.ref.uid, adopt_at_ms=0)
 
 
 def unproven(cell: ObjectCell) -> ObjectCell:
@@ -111,11 +107,8 @@ def adopt_late(work: Work, cluster: str, oid: str) -> None:
 
 def adopted(work: Work, cluster: str, cell: ObjectCell) -> ObjectCell:
     """Return the cell with what a reconcile left as its baseline, where no correction came of it in time."""
-    if not cell.adopt_at_ms:
+    if not cell.adopt_at_ms or work.now_ms < cell.adopt_at_ms:
         return cell
-    if cell.written_row > cell.adopting_row:
-        cell = msgspec.structs.replace(cell, adopting_row=0, adopt_at_ms=0)
-    elif work.now_ms >= cell.adopt_at_ms:
-        cell = proven(cell)
+    cell = proven(cell)
     work.put_object(cluster, cell)
     return cell

@@ -281,9 +281,8 @@ class ObjectCell(Cell, frozen=True, kw_only=True, tag="object"):
     gone_ms: int = 0
     released_ms: int = 0
     """When its owner's inventory named it no longer; 0 while one does, or if none ever did."""
-    adopting_row: int = 0
-    """Where a reconcile had ended that left it as it is, though it is not as it was proven; 0 where none had."""
     adopt_at_ms: int = 0
+    """When what a reconcile left as it is, though it is not as it was proven, is taken for its baseline; 0 for never."""
 
 
 class ScalerCell(Cell, frozen=True, kw_only=True, tag="scaler"):

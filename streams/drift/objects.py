@@ -106,6 +106,7 @@ def _written(work: Work, row: ObjectRow, cell: ObjectCell, seen: ObjectCell, sli
         written_ms=work.now_ms,
         written_observed_ms=row.observed_ms,
         writer=writer,
+        adopt_at_ms=0,
     )
 
 
