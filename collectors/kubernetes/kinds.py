@@ -270,13 +270,10 @@ class KindWatch:
 
     async def _gone(self, key: Key, obj: Object | None) -> None:
         """Report a deletion, once; also of what an inventory names and was never there."""
+        version = str(obj["metadata"].get("resourceVersion") or "") if obj is not None else ""
         async with self._order:
             known = self._seen.get(key)
-            if (
-                obj is not None
-                and known
-                and is_older(str(obj["metadata"].get("resourceVersion")), known.resource_version)
-            ):
+            if known and is_older(version, known.resource_version):
                 self._suppressed("stale")
                 return
             if known is None and key in self._absent:
@@ -284,7 +281,6 @@ class KindWatch:
             self._forget(key)
             if key in self.inventoried:
                 self._absent.add(key)
-            version = str(obj["metadata"].get("resourceVersion") or "") if obj is not None else ""
             await self._around.reporter.deleted(self.served, key, known, version)
         self._around.on_gone(self.served, key)
         self._around.on_applied(self.served, key, version)

@@ -55,17 +55,13 @@ class Reporter:
     async def object(self, op: Op, served: Served, projected: Mapping[str, Any]) -> None:
         """Report an object, projected and masked."""
         metadata = projected["metadata"]
-        row = ObjectRow(
-            cluster=self.cluster,
-            op=op.value,
-            group=served.resource.group,
-            version=served.resource.version,
-            kind=served.kind,
-            namespace=str(metadata.get("namespace") or ""),
-            name=str(metadata["name"]),
+        key = (str(metadata.get("namespace") or ""), str(metadata["name"]))
+        row = self._row(
+            op,
+            served,
+            key,
             uid=str(metadata.get("uid") or ""),
             resource_version=str(metadata.get("resourceVersion") or ""),
-            observed_ms=self._clock(),
             # A manifest's YAML may have numbers for keys, which JSON has not.
             object=orjson.dumps(projected, option=orjson.OPT_NON_STR_KEYS),
         )
@@ -73,34 +69,13 @@ class Reporter:
 
     async def deleted(self, served: Served, key: Key, seen: Seen | None, version: str = "") -> None:
         """Report that an object is gone, by its last known identity; `version` is the deletion's, where it was seen."""
-        row = ObjectRow(
-            cluster=self.cluster,
-            op=Op.DELETED.value,
-            group=served.resource.group,
-            version=served.resource.version,
-            kind=served.kind,
-            namespace=key[0],
-            name=key[1],
-            uid=seen.uid if seen else "",
-            resource_version=version,
-            observed_ms=self._clock(),
-        )
+        row = self._row(Op.DELETED, served, key, uid=seen.uid if seen else "", resource_version=version)
         await self._outlet.put(row, urgent=True)
 
     async def read(self, served: Served, key: Key, version: str, as_of: int) -> None:
         """Report which version of an owner was found after a write to an object of it, at `as_of`."""
-        row = ObjectRow(
-            cluster=self.cluster,
-            op=Op.READ.value,
-            group=served.resource.group,
-            version=served.resource.version,
-            kind=served.kind,
-            namespace=key[0],
-            name=key[1],
-            resource_version=version,
-            observed_ms=self._clock(),
-            detail=encode_detail(ReadDetail(as_of=as_of)),
-        )
+        detail = encode_detail(ReadDetail(as_of=as_of))
+        row = self._row(Op.READ, served, key, resource_version=version, detail=detail)
         await self._outlet.put(row, urgent=True)
 
     async def synced(self, served: Served, detail: SyncDetail) -> None:
@@ -133,3 +108,17 @@ class Reporter:
             detail=encode_detail(detail),
         )
         await self._outlet.put(row, urgent=True)
+
+    def _row(self, op: Op, served: Served, key: Key, **more: Any) -> ObjectRow:
+        """Return a row about one object; `more` are further fields of it."""
+        return ObjectRow(
+            cluster=self.cluster,
+            op=op.value,
+            group=served.resource.group,
+            version=served.resource.version,
+            kind=served.kind,
+            namespace=key[0],
+            name=key[1],
+            observed_ms=self._clock(),
+            **more,
+        )
