@@ -3,15 +3,9 @@
 from typing import Final
 
 from benchmarks import environment
-from benchmarks.engines.engine import Engine, Job, Reads, follow
-from benchmarks.measuring import Measured
+from benchmarks.engines.engine import Engine, Reads, follower
 
 _PROGRAM: Final = environment.PROGRAMS / "bytewax_.py"
-
-
-def _run(job: Job) -> Measured:
-    return follow([str(environment.python()), str(_PROGRAM), *job.arguments], job)
-
 
 ENGINE: Final = Engine(
     name="bytewax",
@@ -19,5 +13,5 @@ ENGINE: Final = Engine(
     reads=Reads.JSON,
     rows_per_second=70_000,
     prepare=environment.python,
-    run=_run,
+    run=follower(environment.python, _PROGRAM),
 )

@@ -80,3 +80,8 @@ def follow(command: Sequence[str], job: Job) -> Measured:
     """Run a program that tells of its rows by itself."""
     with PinnedProgram(command, job.core) as program:
         return program.follow(job.timeout_seconds)
+
+
+def follower(python: Callable[[], object], program: Path) -> Run:
+    """Return what runs a peer's program with that interpreter, which is asked for when it is run."""
+    return lambda job: follow([str(python()), str(program), *job.arguments], job)

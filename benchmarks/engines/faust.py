@@ -4,15 +4,9 @@ import sys
 from typing import Final
 
 from benchmarks import environment
-from benchmarks.engines.engine import Engine, Job, Reads, follow
-from benchmarks.measuring import Measured
+from benchmarks.engines.engine import Engine, Reads, follower
 
 _PROGRAM: Final = environment.PROGRAMS / "faust_.py"
-
-
-def _run(job: Job) -> Measured:
-    return follow([sys.executable, str(_PROGRAM), *job.arguments], job)
-
 
 ENGINE: Final = Engine(
     name="faust",
@@ -20,5 +14,5 @@ ENGINE: Final = Engine(
     reads=Reads.JSON,
     rows_per_second=1_500,
     prepare=lambda: None,
-    run=_run,
+    run=follower(lambda: sys.executable, _PROGRAM),
 )
