@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from abdrift import flux
 from abdrift.clock import ClockMs, wall_clock_ms
 from abdrift.signals.objects import LostDetail
 from collectors import telemetry
@@ -18,7 +19,7 @@ from collectors.kubernetes.config import KubernetesConfig
 from collectors.kubernetes.discovery import Catalogue, GroupKind, Served, discover
 from collectors.kubernetes.handlers import DefinitionsHandler, EventsHandler
 from collectors.kubernetes.heartbeat import Heart
-from collectors.kubernetes.inventories import Inventories, OwnerKey, Ref, inventory_of, is_reconciling
+from collectors.kubernetes.inventories import Inventories, OwnerKey, Ref, inventory_of
 from collectors.kubernetes.kinds import WHOLE, Budget, KindWatch, Masks, Surroundings
 from collectors.kubernetes.manifests import Manifests
 from collectors.kubernetes.reads import Reads
@@ -250,7 +251,7 @@ class Agent:
             return
         metadata = obj["metadata"]
         owner = OwnerKey(served.kind, str(metadata.get("namespace") or ""), str(metadata["name"]))
-        self._reads.saw(owner, str(metadata["resourceVersion"]), busy=is_reconciling(obj))
+        self._reads.saw(owner, str(metadata["resourceVersion"]), busy=flux.phase(obj) == "applying")
         found = inventory_of(obj)
         if served.kind == "HelmRelease":
             self._manifests.want((owner.namespace, owner.name), obj)

@@ -66,13 +66,6 @@ def inventory_of(owner: Mapping[str, Any]) -> tuple[frozenset[Ref], int] | None:
     return frozenset(refs), unreadable
 
 
-def is_reconciling(owner: Mapping[str, Any]) -> bool:
-    """Whether an owner says that it applies; while it waits to try again, or for health checks, it does not."""
-    found = (owner.get("status") or {}).get("conditions") or ()
-    status = {condition.get("type"): condition.get("status") for condition in found}
-    return status.get("Reconciling") == "True" and status.get("Ready") != "False" and status.get("Healthy") != "Unknown"
-
-
 def refs_of_manifests(objects: Iterable[Mapping[str, Any]]) -> frozenset[Ref]:
     """Return the objects of a release's manifest, whose namespaces have been filled in."""
     return frozenset(

@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from abdrift.flux import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER
+
 Object = dict[str, Any]
 
 _METADATA = (
@@ -28,7 +30,7 @@ _METADATA = (
 )
 _BEAT_TIMES = frozenset({"lastHeartbeatTime", "lastProbeTime", "lastUpdateTime"})
 _FLUX = ".toolkit.fluxcd.io"
-_FLUX_MANAGERS = frozenset({"kustomize-controller", "helm-controller"})
+_FLUX_MANAGERS = frozenset({KUSTOMIZE_CONTROLLER, HELM_CONTROLLER})
 
 
 def _whole(status: Object) -> Object:

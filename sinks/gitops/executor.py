@@ -14,6 +14,7 @@ import aiohttp
 from abdrift.clock import ClockMs, to_datetime
 from abdrift.facts.base import ClusterRef, ObjectRef
 from abdrift.facts.commands import Command, DecisionReason, Outcome, OutcomeResult, Verb
+from abdrift.flux import condition
 from abdrift.kubeapi import KubeApiError, Resource
 from abdrift.signing import Trust
 from sinks import telemetry
@@ -278,7 +279,7 @@ class Executor:
         source_ref = flux.source_of(obj)
         if ref.kind != "Kustomization" or verb is Verb.SUSPEND or source_ref is None:
             return True
-        if flux.condition(obj, "Ready").get("reason") == "HealthCheckFailed":
+        if condition(obj, "Ready").get("reason") == "HealthCheckFailed":
             return True
         return flux.applied_revision(obj) == flux.artifact_revision(await self._get(source_ref))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from abdrift.facts.base import ObjectRef
 from abdrift.facts.commands import Verb
+from abdrift.flux import condition
 from abdrift.kubeapi import Resource
 
 REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"
@@ -110,12 +111,6 @@ class Progress:
     ready: bool
     failure: str | None = None
     waiting_for: str = ""
-
-
-def condition(obj: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """Return a condition by type, or an empty mapping."""
-    found = (c for c in obj.get("status", {}).get("conditions", []) if c.get("type") == kind)
-    return next(found, {})
 
 
 def progress(obj: Mapping[str, Any], verb: Verb, request: str) -> Progress:

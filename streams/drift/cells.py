@@ -282,7 +282,7 @@ class ObjectCell(Cell, frozen=True, kw_only=True, tag="object"):
     released_ms: int = 0
     """When its owner's inventory named it no longer; 0 while one does, or if none ever did."""
     adopt_at_ms: int = 0
-    """When what a reconcile left as it is, though it is not as it was proven, is taken for its baseline; 0 for never."""
+    """When what a reconcile left, though it is not as it was proven, is taken for its baseline; 0 for never."""
 
 
 class ScalerCell(Cell, frozen=True, kw_only=True, tag="scaler"):

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from abdrift.facts.drift import Certainty, DriftKind, FieldChange
+from abdrift.flux import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER
 from streams.drift import corrections, documents, findings, ignores, managers, order, references
 from streams.drift.cells import ObjectCell, OwnerCell, ScalerCell
 from streams.drift.compare import CompareOptions, UnjudgeableError, compare, ignore
@@ -95,13 +96,13 @@ def _reference(cell: ObjectCell, owner: OwnerCell, live: Mapping[str, Any]) -> R
         if owner.manifest_version != owner.view.release_version:
             return None
         desired = _at_version(documents.load(cell.desired), live)
-        return Reference(desired, snapshot, FieldSet(), managers.HELM, applies=False, changed=False)
-    manager = managers.KUSTOMIZE if owner.ref.group == references.KUSTOMIZE_GROUP else managers.HELM
+        return Reference(desired, snapshot, FieldSet(), HELM_CONTROLLER, applies=False, changed=False)
+    manager = KUSTOMIZE_CONTROLLER if owner.ref.group == references.KUSTOMIZE_GROUP else HELM_CONTROLLER
     entry = managers.applied(snapshot, manager)
     if entry is None:
-        return None if manager == managers.HELM else _unapplied(snapshot, manager, changed=bool(cell.baseline))
+        return None if manager == HELM_CONTROLLER else _unapplied(snapshot, manager, changed=bool(cell.baseline))
     desired = managers.extract(entry.fields, snapshot)
-    applies = manager == managers.KUSTOMIZE and "ssa-merge" not in cell.traits
+    applies = manager == KUSTOMIZE_CONTROLLER and "ssa-merge" not in cell.traits
     return Reference(desired, snapshot, entry.fields, manager, applies, bool(cell.baseline))
 
 
@@ -245,7 +246,7 @@ def _remembered(each: Judged, told: FieldChange | None) -> Judged:
     change = each.change
     if told.old_known and not change.old_known:
         change = told.model_copy(update={"by": change.by})
-    if told.by is not None and (change.by is None or change.by.manager in (managers.KUSTOMIZE, managers.HELM)):
+    if told.by is not None and (change.by is None or change.by.manager in (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)):
         change = change.model_copy(update={"by": told.by})
     return Judged(change, each.added, each.stays)
 
@@ -290,7 +291,7 @@ def _split(
 
 def _is_untouched(owner: OwnerCell, live: Mapping[str, Any]) -> bool:
     """Whether what Flux itself writes now can't be in the object yet: then whatever differs is another's doing."""
-    entry = managers.applied(live, managers.KUSTOMIZE)
+    entry = managers.applied(live, KUSTOMIZE_CONTROLLER)
     return entry is not None and order.was_untouched(owner, managers.time_ms(entry))
 
 

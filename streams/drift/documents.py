@@ -95,15 +95,6 @@ def hold_until_ms(document: Mapping[str, Any]) -> int:
     return parse_rfc3339_ms(str(annotations(document).get(HOLD, ""))) or 0
 
 
-def condition(document: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """Return the condition of that type, empty where there is none."""
-    listed = _mapping(document.get("status")).get("conditions")
-    for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, dict) and each.get("type") == kind:
-            return each
-    return {}
-
-
 def part(document: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     """Return a nested object, empty where there is none."""
     value: Any = document

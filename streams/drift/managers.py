@@ -9,11 +9,10 @@ from typing import Any
 
 from abdrift.clock import parse_rfc3339_ms, to_datetime
 from abdrift.facts.drift import FieldManager
+from abdrift.flux import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER
 from streams.drift.compare.changes import unescape
 from streams.drift.compare.managed_fields import Entry, FieldSet, entries_of, keys_of
 
-KUSTOMIZE = "kustomize-controller"
-HELM = "helm-controller"
 TAKEN_OVER = "kubectl"
 """Prefix of the managers whose fields kustomize-controller makes its own before it applies."""
 ABDRIFT = "abdrift"
@@ -24,8 +23,8 @@ SCALERS = frozenset({"kube-controller-manager"})
 
 _QUIET = frozenset(
     {
-        KUSTOMIZE,
-        HELM,
+        KUSTOMIZE_CONTROLLER,
+        HELM_CONTROLLER,
         "source-controller",
         "notification-controller",
         "image-reflector-controller",

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from abdrift.flux import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER
 from abdrift.signals.objects import ObjectRow, Op
 from streams.drift import activity, baseline, documents, managers, order, orphaned, owners, references, scalers, sources
 from streams.drift.cells import KindCell, ObjectCell, Ref
@@ -129,7 +130,7 @@ def _keep_baseline(seen: ObjectCell, before: Mapping[str, Any] | None, slimmed: 
 
 
 def _flux_fields(document: Mapping[str, Any]) -> list[Any]:
-    found = (managers.applied(document, name) for name in (managers.KUSTOMIZE, managers.HELM))
+    found = (managers.applied(document, name) for name in (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER))
     return [entry.fields.tree if entry else None for entry in found]
 
 
@@ -138,7 +139,7 @@ def writer_of(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str
 
     A removal shrinks Flux's entry and leaves its time alone: that is not Flux.
     """
-    flux = next((e for n in (managers.KUSTOMIZE, managers.HELM) if (e := managers.applied(after, n))), None)
+    flux = next((e for n in (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER) if (e := managers.applied(after, n))), None)
     if flux is None:
         return "flux" if _is_helm_update(before, after) else "other"
     old = managers.applied(before, flux.manager) if before is not None else None
@@ -155,8 +156,8 @@ def writer_of(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str
 
 def _is_helm_update(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> bool:
     """Whether helm-controller of Flux 2.7, which updates rather than applies, was the last to write."""
-    old = {e.time for e in entries_of(before or {}) if e.manager == managers.HELM}
-    return any(e.manager == managers.HELM and e.time not in old for e in entries_of(after))
+    old = {e.time for e in entries_of(before or {}) if e.manager == HELM_CONTROLLER}
+    return any(e.manager == HELM_CONTROLLER and e.time not in old for e in entries_of(after))
 
 
 def _enlist(work: Work, cluster: str, oid: str) -> None:

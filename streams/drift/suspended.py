@@ -3,6 +3,7 @@
 import msgspec
 
 from abdrift.facts.drift import Corrects, DriftKind
+from abdrift.flux import KUSTOMIZE_CONTROLLER
 from streams.drift import documents, managers, references
 from streams.drift.cells import ObjectCell, OwnerCell, SourceCell
 from streams.drift.compare.managed_fields import entries_of
@@ -65,7 +66,7 @@ def judge_object(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell | 
     if owner.ref.group != references.KUSTOMIZE_GROUP or references.is_owner(cell.ref) or references.is_source(cell.ref):
         return
     by, changed_ms = _marker(documents.load(cell.live))
-    if by == managers.KUSTOMIZE:
+    if by == KUSTOMIZE_CONTROLLER:
         return
     draft = Draft(
         cluster=cluster,

@@ -10,6 +10,7 @@ import msgspec
 import orjson
 
 from abdrift.clock import parse_rfc3339_ms
+from abdrift.flux import condition, phase
 from streams.drift import documents, references
 from streams.drift.cells import OwnerView, Ref, SourceCell
 
@@ -32,7 +33,7 @@ def of_owner(ref: Ref, document: Mapping[str, Any]) -> OwnerView:
 
 def _common(document: Mapping[str, Any]) -> OwnerView:
     metadata, spec, status = (documents.part(document, key) for key in ("metadata", "spec", "status"))
-    ready = documents.condition(document, "Ready")
+    ready = condition(document, "Ready")
     suspended_by, suspended_at_ms = _suspension(document)
     return OwnerView(
         generation=int(metadata.get("generation") or 0),
@@ -42,31 +43,18 @@ def _common(document: Mapping[str, Any]) -> OwnerView:
         suspended_by=suspended_by,
         suspended_at_ms=suspended_at_ms,
         remote=bool(spec.get("kubeConfig")),
-        phase=_phase(document),
-        started_ms=parse_rfc3339_ms(documents.condition(document, "Reconciling").get("lastTransitionTime")) or 0,
+        phase=phase(document),
+        started_ms=parse_rfc3339_ms(condition(document, "Reconciling").get("lastTransitionTime")) or 0,
         ready=_truth(ready.get("status")),
         reason=str(ready.get("reason") or ""),
         message=str(ready.get("message") or "")[:_MAX_MESSAGE_CHARS],
-        stalled=documents.condition(document, "Stalled").get("status") == "True",
+        stalled=condition(document, "Stalled").get("status") == "True",
         attempted=str(status.get("lastAttemptedRevision") or ""),
         handled_at=str(status.get("lastHandledReconcileAt") or ""),
         requested_at=str(documents.annotations(document).get(_REQUESTED_AT) or ""),
         hold_until_ms=documents.hold_until_ms(document),
         inventory=_inventory(status),
     )
-
-
-def _phase(document: Mapping[str, Any]) -> str:
-    """Return what the controller is doing.
-
-    Between retries Reconciling stays True (ProgressingWithRetry) while Ready is False: nothing is being written then.
-    While health checks run (Healthy is Unknown) all has been applied and pruned.
-    """
-    if documents.condition(document, "Reconciling").get("status") != "True":
-        return "idle"
-    if documents.condition(document, "Ready").get("status") == "False":
-        return "idle"
-    return "checking" if documents.condition(document, "Healthy").get("status") == "Unknown" else "applying"
 
 
 def _kustomization(ref: Ref, document: Mapping[str, Any], view: OwnerView) -> OwnerView:
@@ -116,7 +104,7 @@ def _release_failure(document: Mapping[str, Any]) -> str:
     """Return what became of a release: a failed test and what remediation did, as the conditions say."""
     said = []
     for kind, bad in (("TestSuccess", "False"), ("Remediated", "True"), ("Remediated", "False")):
-        found = documents.condition(document, kind)
+        found = condition(document, kind)
         if found.get("status") == bad:
             said.append(f"{found.get('reason')}: {found.get('message')}")
     return " ".join(said)
@@ -136,7 +124,7 @@ def _chart(ref: Ref, spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
 
 def of_source(ref: Ref, document: Mapping[str, Any], before: SourceCell | None) -> SourceCell:
     """Return what a source says, keeping what the step itself knows of it."""
-    spec, ready = documents.part(document, "spec"), documents.condition(document, "Ready")
+    spec, ready = documents.part(document, "spec"), condition(document, "Ready")
     artifact = documents.part(document, "status", "artifact")
     suspended_by, suspended_at_ms = _suspension(document)
     return msgspec.structs.replace(
@@ -151,7 +139,7 @@ def of_source(ref: Ref, document: Mapping[str, Any], before: SourceCell | None) 
         ready=_truth(ready.get("status")),
         reason=str(ready.get("reason") or ""),
         message=str(ready.get("message") or "")[:_MAX_MESSAGE_CHARS],
-        stalled=documents.condition(document, "Stalled").get("status") == "True",
+        stalled=condition(document, "Stalled").get("status") == "True",
         suspended=spec.get("suspend") is True,
         suspended_by=suspended_by,
         suspended_at_ms=suspended_at_ms,
@@ -193,7 +181,7 @@ def _mark(document: Mapping[str, Any], newest: Mapping[str, Any], *keys: str) ->
 
 
 def _transition_ms(document: Mapping[str, Any]) -> int:
-    return parse_rfc3339_ms(documents.condition(document, "Ready").get("lastTransitionTime")) or 0
+    return parse_rfc3339_ms(condition(document, "Ready").get("lastTransitionTime")) or 0
 
 
 def _suspension(document: Mapping[str, Any]) -> tuple[str, int | None]:

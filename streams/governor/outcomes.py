@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from abdrift.facts.commands import Outcome, OutcomeResult
 from abdrift.facts.governance import Policy
+from abdrift.flux import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER
 from streams.governor import breaker, budgets
 from streams.governor.cells import (
     CommandCell,
@@ -129,4 +130,4 @@ def _overlap(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
 
 def _controller(owner: OwnerCell) -> str:
     helm = owner.ref is not None and owner.ref.kind == "HelmRelease"
-    return "helm-controller" if helm else "kustomize-controller"
+    return HELM_CONTROLLER if helm else KUSTOMIZE_CONTROLLER

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from abdrift.facts.health import HealthReason, HealthStatus
+from abdrift.flux import condition
 
 HEALTHY, DEGRADED, FAILING, UNKNOWN = HealthStatus
 Reasons = tuple[HealthReason, ...]
@@ -15,12 +16,6 @@ Reasons = tuple[HealthReason, ...]
 def reason(code: str, message: str, status: HealthStatus, source: str = "condition") -> HealthReason:
     """Return one reason, its message bounded."""
     return HealthReason(code=code, message=message[:500], status=status, source=source)
-
-
-def condition(obj: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """Return a condition by type, or an empty mapping."""
-    conditions = (obj.get("status") or {}).get("conditions") or ()
-    return next((c for c in conditions if c.get("type") == kind), {})
 
 
 def _because(found: Mapping[str, Any], status: HealthStatus, otherwise: str) -> HealthReason:

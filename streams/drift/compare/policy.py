@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from abdrift.flux import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-MANAGERS: Final = ("kustomize-controller", "helm-controller", "argocd-controller")
+MANAGERS: Final = (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER, "argocd-controller")
 """Whose fields count where no manager is named."""
 
 _KUSTOMIZE_SKIPS: Final = {
