@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tests.e2e.apps import App
+    from tests.e2e.facts import Fact
     from tests.e2e.sites import Site
     from tests.e2e.stack import Stack
 
@@ -62,6 +63,8 @@ class Trial:
     edited_ms: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """Kind, namespace and name to wall-clock milliseconds."""
     churned: int = 0
+    namespaces: set[str] = field(default_factory=set)
+    """The trial's own: who shares the cluster may have drift of theirs."""
 
 
 def files(load: Load) -> dict[str, str]:
@@ -105,7 +108,7 @@ async def run(stack: Stack, load: Load) -> dict[str, Any]:
     """Deploy, edit and churn, and return the figures."""
     apps = [await deploy(stack.site, files(load)) for _ in range(load.owners)]
     await asyncio.gather(*(stack.proven(app) for app in apps))
-    trial, since = Trial(), stack.log.mark
+    trial, since = Trial(namespaces={app.namespace for app in apps}), stack.log.mark
     async with churning(stack.site, load, trial):
         await _edit_everything(stack, apps, load, trial)
         await _settle(stack, trial, since)
@@ -142,16 +145,21 @@ async def _until_idle(stack: Stack, app: App, trial: Trial, since: int) -> None:
 
 
 async def _settle(stack: Stack, trial: Trial, since: int) -> None:
-    """Wait until every edited object has a finding and all are closed, or time is up."""
+    """Wait until every edited object has a finding and its last one is closed, or time is up."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline:
-        first, last = told(stack, since)
-        if trial.edited_ms.keys() <= first.keys() == last.keys():
+        if trial.edited_ms.keys() <= told(stack, since)[1].keys():
             return
         await asyncio.sleep(0.25)
 
 
 Key = tuple[str, str, str]
+_OF_EDITS = ("changed", "deleted")
+
+
+def _key(fact: Fact) -> Key:
+    ref = fact.data["object"]
+    return ref["kind"], ref.get("namespace") or "", ref["name"]
 
 
 def told(stack: Stack, since: int) -> tuple[dict[Key, int], dict[Key, int]]:
@@ -159,9 +167,8 @@ def told(stack: Stack, since: int) -> tuple[dict[Key, int], dict[Key, int]]:
     opened: dict[Key, int] = {}
     closed: dict[Key, int] = {}
     for fact in stack.log.of_type(FINDING.name, since):
-        ref = fact.data["object"]
-        key = (ref["kind"], ref.get("namespace") or "", ref["name"])
-        if fact.data["kind"] in ("changed", "deleted"):
+        key = _key(fact)
+        if fact.data["kind"] in _OF_EDITS:
             opened.setdefault(key, fact.append_ms)
             if fact.data["state"] == "closed":
                 closed[key] = fact.append_ms
@@ -176,7 +183,12 @@ def judged(stack: Stack, load: Load, trial: Trial, since: int) -> dict[str, Any]
     edited = trial.edited_ms
     found = [float(opened[key] - at_ms) for key, at_ms in edited.items() if key in opened]
     corrected = [float(closed[key] - at_ms) for key, at_ms in edited.items() if key in closed]
-    others = [f for f in stack.log.of_type(FINDING.name, since) if f.data["kind"] not in ("changed", "deleted")]
+    findings = [(f.data["kind"], _key(f)) for f in stack.log.of_type(FINDING.name, since)]
+    false_alarms = {
+        f"{kind} {'/'.join(key)}"
+        for kind, key in findings
+        if key[1] in trial.namespaces and not (kind in _OF_EDITS and key in edited)
+    }
     results = [f.data["result"] for f in stack.log.facts[since:] if f.type.endswith("outcome.v1")]
     return {
         "owners": load.owners,
@@ -188,7 +200,8 @@ def judged(stack: Stack, load: Load, trial: Trial, since: int) -> dict[str, Any]
         "missed": len(edited.keys() - opened.keys()),
         "missed_objects": sorted("/".join(key) for key in edited.keys() - opened.keys()),
         "not_corrected": len(edited.keys() - closed.keys()),
-        "false_alarms": len(opened.keys() - edited.keys()) + len({f.subject for f in others}),
+        "false_alarms": len(false_alarms),
+        "false_alarms_of": sorted(false_alarms)[:20],
         "commands": len(stack.commands(since)),
         "outcomes": {result: results.count(result) for result in sorted(set(results))},
     }
@@ -198,6 +211,7 @@ def judged(stack: Stack, load: Load, trial: Trial, since: int) -> dict[str, Any]
 async def churning(site: Site, load: Load, trial: Trial) -> AsyncIterator[None]:
     """Keep other objects changing meanwhile: half ConfigMaps, which no watch shows, and half Deployments, all shown."""
     namespace = f"churn-{random.randbytes(4).hex()}"
+    trial.namespaces.add(namespace)
     await site.admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     refs = [await _other(site, namespace, number) for number in range(load.churning)]
 
