@@ -1,5 +1,7 @@
 """Frames to Kafka: the one place in `collectors` that knows the client."""
 
+from collections.abc import Awaitable, Callable
+
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
@@ -20,3 +22,12 @@ def kafka_send(producer: AIOKafkaProducer) -> Send:
             raise UnsendableError(str(error)) from error
 
     return send
+
+
+def answers(producer: AIOKafkaProducer) -> Callable[[], Awaitable[bool]]:
+    """Return what asks Kafka for its metadata, and says whether some broker told it."""
+
+    async def ask() -> bool:
+        return bool(await producer.client.force_metadata_update())
+
+    return ask

@@ -22,6 +22,7 @@ MODULES = (
     "topics",
     "agent",
     "git",
+    "receive",
     "worker",
     "sink",
     "drift",

@@ -1,0 +1,136 @@
+"""`abdrift receive`: the receivers of Alertmanager and Flux, in one process."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from abdrift import paths
+from abdrift.cli.kafka import with_kafka
+from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
+from abdrift.clock import wall_clock_ms
+from abdrift.kafka import KafkaSettings, partition_count, producer
+from abdrift.processes import tell_ready
+from abdrift.topics import ALERTS
+from collectors.delivery import answers, kafka_send
+from collectors.epochs import next_epoch
+from collectors.framing import Framer, FramerSettings
+from collectors.receiving import Handler, Receiver, ReceiverConfig, Wiring
+from collectors.receiving.config import ReceiverConfigError
+
+log = logging.getLogger(__name__)
+
+Build = Callable[[Mapping[str, Any], Wiring], Handler]
+
+HANDLERS: dict[str, Build] = {}
+"""Every receiver, by its section of the configuration: see `collectors.receiving` for how one is added."""
+
+EXAMPLE = """\
+# abdrift receive --config receive.yaml --kafka kafka:9092
+# Two processes behind one address take over from each other; each has an instance of its own.
+listen: 0.0.0.0:8480
+# instance: receiver-0            # in the names of lanes; the host's name by default
+
+# tls:                            # without it, put a proxy in front: tokens and passwords go in the clear
+#   certificate: /etc/abdrift/tls/tls.crt
+#   key: /etc/abdrift/tls/tls.key
+#   client_ca: /etc/abdrift/tls/ca.crt
+#   require_client_certificate: false
+
+limits:                           # for all clients together; beyond them 413, 408 and 503
+  body_bytes: 8388608
+  decoded_bytes: 67108864
+  buffered_bytes: 67108864
+  concurrent_requests: 64
+  body_seconds: 10
+  answer_seconds: 30
+  drain_seconds: 10
+
+clients:                          # who may send; each proves itself by one of the ways shown
+  - name: alertmanager-mgmt
+    clusters: ["edge-*"]          # may name these, by the label cluster of each alert
+    bearer_sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08   # printf %s "$TOKEN" | sha256sum
+    rate: {requests_per_second: 50, bytes_per_second: 4194304}
+  - name: site-7
+    cluster: edge-0007            # all it sends is of this cluster, whatever it names
+    basic: {username: site-7, password_sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
+  # - name: site-8
+  #   cluster: edge-0008
+  #   bearer_file: /etc/abdrift/clients/site-8.token
+  # - name: site-9
+  #   cluster: edge-0009
+  #   common_name: site-9         # of its certificate, signed by tls.client_ca
+  # - name: flux-edge-0010        # Flux's Provider of type generic-hmac: …/flux?client=flux-edge-0010
+  #   cluster: edge-0010
+  #   hmac_key_file: /etc/abdrift/clients/flux-edge-0010.key
+  #   handlers: [flux]            # which it may use; all by default
+
+handlers:                         # which receivers there are
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("receive")(with_kafka(receive))
+
+
+def receive(
+    kafka: KafkaSettings,
+    config: Annotated[Path | None, typer.Option(help="Who may send what; --example prints one.")] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print a commented configuration and exit.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Where epochs are kept between starts.", show_default="receive/ in the data")
+    ] = None,
+    metrics: MetricsOption = None,
+    log_level: LogLevelOption = "info",
+) -> None:
+    """Receive what other systems push, and acknowledge it once Kafka has it."""
+    if example:
+        typer.echo(EXAMPLE, nl=False)
+        return
+    if config is None:
+        raise typer.BadParameter("name a file; abdrift receive --example prints one", param_hint="--config")
+    prepare(log_level, metrics)
+    try:
+        settings = ReceiverConfig.load(config)
+        run_until_stopped(_run(settings, kafka, data or paths.data_dir() / "receive"))
+    except ReceiverConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="--config") from error
+
+
+async def _run(config: ReceiverConfig, kafka: KafkaSettings, directory: Path) -> None:
+    if unknown := sorted(set(config.handlers) - set(HANDLERS)):
+        raise ReceiverConfigError(f"handlers: there is no {unknown[0]!r}; there are {', '.join(sorted(HANDLERS))}")
+    framing = FramerSettings(partitions=await partition_count(kafka, ALERTS.name))
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(producer(kafka, linger_ms=0))
+        handlers = []
+        for name, settings in config.handlers.items():
+            source = f"{name}/{config.instance}"
+            # A framer each, so that a flood of one signal holds up no other.
+            framer = Framer(source, next_epoch(source, directory, wall_clock_ms), kafka_send(client), framing)
+            await stack.enter_async_context(framer)
+            wiring = Wiring(name, source, framer, config.limits, wall_clock_ms)
+            handlers.append(HANDLERS[name](settings, wiring))
+        receiver = await stack.enter_async_context(_listening(Receiver(config, handlers, answers(client))))
+        tell_ready()
+        log.info("receiving %s at %s:%d", ", ".join(config.handlers), *receiver.address)
+        for name, address in receiver.stream_addresses.items():
+            log.info("receiving %s at %s:%d", name, *address)
+        await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def _listening(receiver: Receiver) -> AsyncIterator[Receiver]:
+    try:
+        await receiver.__aenter__()
+    except OSError as error:
+        raise ReceiverConfigError(f"cannot listen: {error.strerror or error}; choose another address") from error
+    try:
+        yield receiver
+    finally:
+        await receiver.__aexit__()

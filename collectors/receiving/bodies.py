@@ -1,0 +1,75 @@
+"""Bodies: read within a size and a time, and unpacked within a size."""
+
+import asyncio
+import zlib
+
+from aiohttp import web
+
+from collectors.receiving.handlers import RefusedError
+
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_DEFLATE = -zlib.MAX_WBITS
+
+
+async def read(request: web.BaseRequest, max_bytes: int, timeout_seconds: float) -> bytes:
+    """Return a request's whole body as it was sent.
+
+    Raises:
+        RefusedError: it is too large (413), too slow (408) or cut short (400).
+
+    """
+    too_large = RefusedError(413, "too-large", f"the body is larger than {max_bytes} bytes")
+    if (request.content_length or 0) > max_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise too_large
+    except TimeoutError as error:
+        raise RefusedError(408, "slow-body", f"the body did not arrive within {timeout_seconds:g} s") from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise RefusedError(400, "cut-short", "the body was cut short") from error
+    return bytes(body)
+
+
+def unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Return a body without its Content-Encoding, which is gzip, deflate, identity or absent.
+
+    Raises:
+        RefusedError: another encoding (415), damaged (400), or larger than `max_bytes` once unpacked (413).
+
+    """
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip":
+            return _inflated(body, _GZIP_OR_ZLIB, max_bytes)
+        case "deflate":
+            # Senders disagree about zlib's header: a first byte of 0x?8 with a fitting second one is its mark.
+            marked = len(body) > 1 and body[0] & 0x0F == zlib.DEFLATED and int.from_bytes(body[:2], "big") % 31 == 0
+            return _inflated(body, _GZIP_OR_ZLIB if marked else _DEFLATE, max_bytes)
+        case _:
+            raise RefusedError(415, "encoding", "Content-Encoding must be gzip, deflate or identity")
+
+
+def _inflated(body: bytes, window_bits: int, max_bytes: int) -> bytes:
+    plain = bytearray()
+    try:
+        # A gzip body may be several members in a row.
+        while body:
+            member = zlib.decompressobj(window_bits)
+            plain += member.decompress(body, max_bytes + 1 - len(plain))
+            if len(plain) > max_bytes:
+                raise RefusedError(413, "too-large", f"the body is larger than {max_bytes} bytes once unpacked")
+            if not member.eof:
+                raise RefusedError(400, "malformed", "the compressed body is cut short")
+            body = member.unused_data
+    except zlib.error as error:
+        raise RefusedError(400, "malformed", f"the body is not what its Content-Encoding says: {error}") from error
+    return bytes(plain)

@@ -1,0 +1,178 @@
+"""Who sends: clients by what proves them, and the clusters that each may speak for.
+
+Secrets are held as digests where the protocol allows it, looked up by digest, and compared in constant time.
+"""
+
+import base64
+import binascii
+import fnmatch
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collectors.receiving.config import ClientConfig, ReceiverConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+HMAC_ALGORITHMS = ("sha256", "sha512")
+_NAMES_REMEMBERED = 65_536
+_CLUSTER_MAX_CHARS = 253
+
+
+class NotItsClusterError(Exception):
+    """A client named a cluster that it does not speak for, or none where it must name one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A sender that is known."""
+
+    config: ClientConfig
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        return self.config.name
+
+    def cluster_of(self, named: str | None) -> str:
+        """Return which cluster something is of, given what the sender named.
+
+        Raises:
+            NotItsClusterError: it may not speak for that one, or had to name one.
+
+        """
+        if self.config.cluster is not None:
+            return self.config.cluster
+        if not named:
+            raise NotItsClusterError(f"client {self.name} speaks for several clusters and names none")
+        if len(named) > _CLUSTER_MAX_CHARS or not _covered(self.config.clusters, named):
+            raise NotItsClusterError(f"client {self.name} does not speak for cluster {named[:_CLUSTER_MAX_CHARS]!r}")
+        return named
+
+    def may_use(self, handler: str) -> bool:
+        """Return whether it may use a handler."""
+        return not self.config.handlers or handler in self.config.handlers
+
+
+@lru_cache(maxsize=_NAMES_REMEMBERED)
+def _covered(globs: tuple[str, ...], name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, each) for each in globs)
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """All clients, by what proves them. `read` makes one anew when files have changed."""
+
+    by_name: Mapping[str, Client]
+    _bearers: dict[bytes, Client] = field(default_factory=dict)
+    _passwords: dict[str, tuple[bytes, Client]] = field(default_factory=dict)
+    _common_names: dict[str, Client] = field(default_factory=dict)
+    _hmac_keys: dict[str, bytes] = field(default_factory=dict)
+    _networks: tuple[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, Client], ...] = ()
+
+    @classmethod
+    def read(cls, configs: Iterable[ClientConfig]) -> "Clients":
+        """Read what the clients' files hold.
+
+        Raises:
+            ReceiverConfigError: a file cannot be read or is empty, or two clients have one token.
+
+        """
+        clients = [Client(config) for config in configs]
+        found = cls(
+            by_name={client.name: client for client in clients},
+            _networks=tuple(
+                (ipaddress.ip_network(each), client) for client in clients for each in client.config.addresses
+            ),
+        )
+        for client in clients:
+            found._take(client)
+        return found
+
+    def by_authorization(self, header: str) -> Client | None:
+        """Return whom an Authorization header proves, by bearer token or by basic authentication."""
+        scheme, _, rest = header.partition(" ")
+        match scheme.lower():
+            case "bearer":
+                return self._bearers.get(_digest(rest.strip().encode(errors="replace")))
+            case "basic":
+                return self._by_password(rest.strip())
+        return None
+
+    def by_common_name(self, name: str | None) -> Client | None:
+        """Return whose certificate has that common name."""
+        return self._common_names.get(name) if name else None
+
+    def by_address(self, address: str) -> Client | None:
+        """Return the client whose peers need no proof at that address; the first that covers it."""
+        try:
+            peer = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return None
+        return next((client for network, client in self._networks if peer in network), None)
+
+    def signs(self, name: str) -> bool:
+        """Return whether there is a client of that name with a key to sign by."""
+        return name in self._hmac_keys
+
+    def by_signature(self, name: str, header: str, body: "ReadableBuffer") -> Client | None:
+        """Return the client of that name if `header` (`sha256=<hex>` or `sha512=<hex>`) signs the body by its key."""
+        algorithm, _, given = header.partition("=")
+        key = self._hmac_keys.get(name)
+        if key is None or algorithm not in HMAC_ALGORITHMS:
+            return None
+        wanted = hmac.new(key, body, algorithm).hexdigest()
+        # Bytes, since a header may hold what is not ASCII.
+        proven = hmac.compare_digest(wanted.encode(), given.encode(errors="replace"))
+        return self.by_name[name] if proven else None
+
+    def _by_password(self, encoded: str) -> Client | None:
+        try:
+            username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, ValueError):
+            return None
+        wanted, client = self._passwords.get(username, (b"", None))
+        return client if hmac.compare_digest(_digest(password.encode()), wanted) else None
+
+    def _take(self, client: Client) -> None:
+        config = client.config
+        if config.bearer_file or config.bearer_sha256:
+            digest = _digest_of(config.bearer_sha256, config.bearer_file)
+            if other := self._bearers.get(digest):
+                raise ReceiverConfigError(f"clients {other.name} and {client.name} have the same token")
+            self._bearers[digest] = client
+        if config.basic:
+            digest = _digest_of(config.basic.password_sha256, config.basic.password_file)
+            self._passwords[config.basic.username] = (digest, client)
+        if config.common_name:
+            self._common_names[config.common_name] = client
+        if config.hmac_key_file:
+            self._hmac_keys[client.name] = _secret(config.hmac_key_file)
+
+
+def _digest(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()
+
+
+def _digest_of(sha256: str | None, path: Path | None) -> bytes:
+    if sha256 is not None:
+        return bytes.fromhex(sha256)
+    assert path, "the configuration gives one of them"
+    return _digest(_secret(path))
+
+
+def _secret(path: Path) -> bytes:
+    """Return what a file holds, less a newline at its end."""
+    try:
+        secret = path.read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise ReceiverConfigError(f"{path}: {error.strerror}") from error
+    if not secret:
+        raise ReceiverConfigError(f"{path} is empty; it must hold the secret")
+    return secret

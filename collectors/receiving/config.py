@@ -1,0 +1,226 @@
+"""What a user sets for receivers, as one YAML file."""
+
+import ipaddress
+import re
+import socket
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ReceiverConfigError(ValueError):
+    """A configuration that cannot be used; the message names the place and the way out."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tls(_Settings):
+    """The server's certificate, and who may vouch for clients. Files are PEM and are read again when they change."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = Field(default=None, description="Whose certificates prove a client's common name.")
+    require_client_certificate: bool = False
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.require_client_certificate and not self.client_ca:
+            raise ValueError("require_client_certificate needs client_ca")
+        return self
+
+
+class Rate(_Settings):
+    """How much one client may send, by token buckets."""
+
+    requests_per_second: float = Field(default=100, gt=0)
+    bytes_per_second: float = Field(default=16 * 1024 * 1024, gt=0, description="Of bodies, as they were sent.")
+    burst_seconds: float = Field(default=5, gt=0, description="How many seconds' worth may come at once.")
+    concurrent_requests: int = Field(default=16, ge=1)
+
+
+class Limits(_Settings):
+    """What holds for all clients together."""
+
+    body_bytes: int = Field(default=8 * 1024 * 1024, ge=1, description="The largest body, as it was sent.")
+    decoded_bytes: int = Field(default=64 * 1024 * 1024, ge=1, description="The largest body once it is unpacked.")
+    buffered_bytes: int = Field(default=64 * 1024 * 1024, ge=1, description="Of all bodies under way.")
+    concurrent_requests: int = Field(default=64, ge=1)
+    connections: int = Field(default=1024, ge=1, description="Of each plain TCP protocol.")
+    body_seconds: float = Field(default=10, gt=0, description="For a body to arrive; then 408.")
+    answer_seconds: float = Field(default=30, gt=0, description="For Kafka to acknowledge it; then 503.")
+    idle_seconds: float = Field(default=75, gt=0, description="A connection on which nothing comes is closed.")
+    drain_seconds: float = Field(default=10, ge=0, description="On SIGTERM, for what is under way.")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.buffered_bytes < self.body_bytes:
+            raise ValueError("buffered_bytes is below body_bytes: no body of that size would ever be taken")
+        return self
+
+
+class Basic(_Settings):
+    """A user name and the SHA-256 of its password, or a file that holds the password."""
+
+    username: str = Field(min_length=1)
+    password_sha256: str | None = None
+    password_file: Path | None = None
+
+    @field_validator("password_sha256")
+    @classmethod
+    def _hex(cls, value: str | None) -> str | None:
+        return _checked_digest(value)
+
+    @field_validator("username")
+    @classmethod
+    def _no_colon(cls, value: str) -> str:
+        if ":" in value:
+            raise ValueError("a user name of HTTP's basic authentication has no colon")
+        return value
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.password_sha256 is None) == (self.password_file is None):
+            raise ValueError("give either password_sha256 or password_file")
+        return self
+
+
+class ClientConfig(_Settings):
+    """One sender: how it proves who it is, for which clusters it speaks, and how much it may send."""
+
+    name: str = Field(min_length=1, max_length=253)
+    cluster: str | None = Field(default=None, description="All it sends is of this cluster, whatever it names.")
+    clusters: tuple[str, ...] = Field(default=(), description="Globs of the clusters that it may name.")
+    bearer_sha256: str | None = Field(default=None, description="Of its token; a token is long and random.")
+    bearer_file: Path | None = None
+    basic: Basic | None = None
+    common_name: str | None = Field(default=None, description="Of its certificate; needs tls.client_ca.")
+    hmac_key_file: Path | None = Field(default=None, description="Signs bodies; the address names ?client=<name>.")
+    addresses: tuple[str, ...] = Field(
+        default=(), description="Networks whose peers are this client without proof. For plain TCP protocols only."
+    )
+    handlers: tuple[str, ...] = Field(default=(), description="Which it may use; empty: all.")
+    rate: Rate = Rate()
+
+    @field_validator("bearer_sha256")
+    @classmethod
+    def _hex(cls, value: str | None) -> str | None:
+        return _checked_digest(value)
+
+    @field_validator("addresses")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            ipaddress.ip_network(each)
+        return value
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if (self.cluster is None) == (not self.clusters):
+            raise ValueError('give either cluster or clusters (["*"] speaks for all)')
+        if self.bearer_sha256 and self.bearer_file:
+            raise ValueError("give either bearer_sha256 or bearer_file")
+        proofs = (self.bearer_sha256, self.bearer_file, self.basic, self.common_name, self.hmac_key_file)
+        if not any(proofs) and not self.addresses:
+            raise ValueError(
+                "nothing tells this client from others: give one of bearer_sha256, bearer_file, basic, common_name, "
+                "hmac_key_file, addresses"
+            )
+        return self
+
+
+class ReceiverConfig(_Settings):
+    """Where receivers listen, for whom, and which of them there are."""
+
+    listen: str = "127.0.0.1:8480"
+    instance: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        description="Names this process in its lanes; two that run at the same time must differ.",
+    )
+    tls: Tls | None = None
+    limits: Limits = Limits()
+    clients: tuple[ClientConfig, ...] = Field(min_length=1)
+    handlers: dict[str, dict[str, Any]] = Field(min_length=1, description="Settings of each receiver, by its name.")
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        host_and_port(value)
+        return value
+
+    @field_validator("handlers", mode="before")
+    @classmethod
+    def _no_settings(cls, value: Any) -> Any:
+        """Read `alertmanager:` with nothing behind it as no settings."""
+        return (
+            {name: {} if given is None else given for name, given in value.items()}
+            if isinstance(value, dict)
+            else value
+        )
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        _unique("client", [client.name for client in self.clients])
+        _unique("common_name", [client.common_name for client in self.clients if client.common_name])
+        _unique("bearer_sha256", [client.bearer_sha256 for client in self.clients if client.bearer_sha256])
+        _unique("basic.username", [client.basic.username for client in self.clients if client.basic])
+        for client in self.clients:
+            if client.common_name and not (self.tls and self.tls.client_ca):
+                raise ValueError(f"client {client.name}: common_name needs tls.client_ca")
+            if unknown := set(client.handlers) - set(self.handlers):
+                raise ValueError(f"client {client.name}: no handler {min(unknown)!r} is configured")
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a YAML file.
+
+        Raises:
+            ReceiverConfigError: it cannot be read, or says what cannot be.
+
+        """
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text()))
+        except OSError as error:
+            raise ReceiverConfigError(f"{path}: {error.strerror}") from error
+        except yaml.YAMLError as error:
+            raise ReceiverConfigError(f"{path} is no YAML: {error}") from error
+        except ValidationError as error:
+            raise ReceiverConfigError(f"{path}: {in_words(error)}") from error
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Split `HOST:PORT`; port 0 lets the system choose, and an IPv6 host stands in brackets.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) >= 2**16:
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def in_words(error: ValidationError) -> str:
+    """Return where the first error is, what it is, and how many there are."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{place}: {first['msg']} ({error.error_count()} errors)"
+
+
+def _checked_digest(value: str | None) -> str | None:
+    if value is not None and not _SHA256.fullmatch(value):
+        raise ValueError('not a SHA-256 in 64 lower-case hex digits; printf %s "$TOKEN" | sha256sum')
+    return value
+
+
+def _unique(what: str, names: list[str]) -> None:
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{what} {doubled[0]!r} is given twice; it tells clients apart")
