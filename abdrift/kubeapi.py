@@ -54,6 +54,8 @@ class Credentials:
         self.server = access.server
         self.ssl = access.ssl
         self.server_hostname = access.server_hostname
+        self.blocking = access.blocking
+        """Whether `headers` may take long: it runs a program."""
 
     def headers(self) -> dict[str, str]:
         """Return the authorization header, refreshed by the exec plugin or token file where it has expired."""
@@ -73,6 +75,16 @@ class Credentials:
         except KubeConfigError as error:
             where = f"kubeconfig {path}" if path else "in-cluster ServiceAccount"
             raise KubeConfigError(f"{where}: {error}. Name one with --kubeconfig, or run inside a Pod.") from error
+
+    @classmethod
+    def embedded(cls, raw: bytes) -> "Credentials":
+        """Read a kubeconfig that is no file and holds all that it needs, such as a Secret's value.
+
+        Raises:
+            KubeConfigError: it is unusable.
+
+        """
+        return cls(kubeconfig.embedded(raw))
 
 
 class KubeApi:

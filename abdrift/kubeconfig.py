@@ -18,8 +18,12 @@ import yaml
 
 log = logging.getLogger(__name__)
 
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where PyYAML was built with it: ten times as fast on certificates."""
+
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _PLUGINS: Final = ("exec", "auth-provider")
+_FILES: Final = ("tokenFile", "certificate-authority", "client-certificate", "client-key")
 _UNSUPPORTED: Final = {
     "as": "impersonates somebody else; use a kubeconfig of that user",
     "proxy-url": "is reached through a proxy; use a kubeconfig that reaches it directly",
@@ -43,6 +47,8 @@ class Access:
     authorization: Authorization
     server_hostname: str | None = None
     """The name that the server's certificate bears, where it is not the address's."""
+    blocking: bool = False
+    """Whether `authorization` may take long: it runs a program."""
 
 
 def in_cluster(environ: Mapping[str, str] = os.environ, directory: Path = SERVICE_ACCOUNT) -> Access:
@@ -69,11 +75,43 @@ def load(path: Path, context: str | None = None) -> Access:
 
     """
     try:
-        config = yaml.safe_load(path.read_bytes())
+        raw = path.read_bytes()
     except OSError as error:
         raise KubeConfigError(error.strerror or str(error)) from error
+    wanted, cluster, user = _chosen(raw, context)
+    if any(user.get(key) for key in _PLUGINS):
+        return _by_plugin(path, wanted)
+    return _access(cluster, user, path.parent)
+
+
+def embedded(raw: bytes) -> Access:
+    """Return the access of a kubeconfig that is no file, such as a Secret's value, by its current context.
+
+    It must hold all that it needs. Whoever may write it is not thereby trusted to run programs here, to have this
+    machine's files sent to a server of their choice, or to switch off the check of who the server is.
+
+    Raises:
+        KubeConfigError: it is no kubeconfig, or asks for what is not supported.
+
+    """
+    _, cluster, user = _chosen(raw, None)
+    for part in (cluster, user):
+        for key in (*_PLUGINS, *_FILES, "insecure-skip-tls-verify"):
+            if part.get(key):
+                raise KubeConfigError(
+                    f"`{key}` is refused in a kubeconfig that comes from a Secret; embed certificates and token as data"
+                )
+    return _access(cluster, user, Path())
+
+
+def _chosen(raw: bytes, context: str | None) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    """Return a context's name, its cluster and its user."""
+    try:
+        config = yaml.load(raw, Loader=_SafeLoader)  # noqa: S506  it is a safe one
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise KubeConfigError(f"it is no YAML: {error}") from error
+        # The error itself quotes the text, which has secrets.
+        mark = getattr(error, "problem_mark", None)
+        raise KubeConfigError(f"it is no YAML{f' (line {mark.line + 1})' if mark else ''}") from None
     if not isinstance(config, dict):
         raise KubeConfigError("it holds no mapping")
     wanted = context or config.get("current-context")
@@ -86,9 +124,7 @@ def load(path: Path, context: str | None = None) -> Access:
         for key, why in _UNSUPPORTED.items():
             if part.get(key):
                 raise KubeConfigError(f"{owner!r} {why} (`{key}` is not supported)")
-    if any(user.get(key) for key in _PLUGINS):
-        return _by_plugin(path, wanted)
-    return _access(cluster, user, path.parent)
+    return str(wanted), cluster, user
 
 
 class TokenFile:
@@ -220,4 +256,5 @@ def _by_plugin(path: Path, context: str) -> Access:
         verifying,
         lambda: configuration.get_api_key_with_prefix("BearerToken", alias="authorization"),
         configuration.tls_server_name,
+        blocking=True,
     )

@@ -5,6 +5,7 @@ A row is an object (`ADDED`, `MODIFIED`, `DELETED`, `LISTED`) or a word about th
 - `SYNCED`: a list of one kind is complete. `detail` holds `SyncDetail`. Objects of that kind that this agent epoch has
   neither listed nor added are gone. A later list of the same epoch emits only what was missed, deletions included.
 - `LOST`: one kind cannot be seen. `detail` holds `LostDetail`; what rests on it is unknown until the next `SYNCED`.
+  Of the pseudo kind `CLUSTER` it says that the whole cluster is out of reach, which the next `HEARTBEAT` ends.
 - `HEARTBEAT`: the agent lives and its watches are open. `detail` holds `HeartbeatDetail`.
 - `READ`: an owner (Kustomization, HelmRelease) as the agent read it after an object of it had been written;
   `resource_version` is the owner's, `detail` holds `ReadDetail`. So a reader knows whether it has all of the owner's
@@ -43,6 +44,10 @@ OBJECTS = Signal(
         Column("detail", pa.binary(), required=False, default=b""),
     ),
 )
+
+
+CLUSTER = ("abdrift.dev", "Cluster")
+"""Group and kind by which a collector says that a cluster as a whole is out of its reach."""
 
 
 class Op(StrEnum):

@@ -9,22 +9,24 @@ from typing import Any
 
 from abdrift import flux
 from abdrift.clock import ClockMs, wall_clock_ms
-from abdrift.signals.objects import LostDetail
+from abdrift.kubeconfig import KubeConfigError
+from abdrift.signals.objects import CLUSTER, LostDetail
 from collectors import telemetry
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings, Outlet, Send
-from collectors.kubernetes.api import METADATA_ONLY, Api, ApiRefusedError, UnreachableError
+from collectors.kubernetes.api import METADATA_ONLY, Api, ApiRefusedError, LoadCredentials, UnreachableError
 from collectors.kubernetes.backoff import Backoff
 from collectors.kubernetes.config import KubernetesConfig
 from collectors.kubernetes.discovery import Catalogue, GroupKind, Served, discover
 from collectors.kubernetes.handlers import DefinitionsHandler, EventsHandler
-from collectors.kubernetes.heartbeat import Heart
+from collectors.kubernetes.heartbeat import Heart, Sight
 from collectors.kubernetes.inventories import Inventories, OwnerKey, Ref, inventory_of
 from collectors.kubernetes.kinds import WHOLE, Budget, KindWatch, Masks, Surroundings
 from collectors.kubernetes.manifests import Manifests
 from collectors.kubernetes.reads import Reads
 from collectors.kubernetes.reflector import Handler, Reflector, Target
 from collectors.kubernetes.reporter import Key, Reporter
+from collectors.kubernetes.shares import Share
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +58,14 @@ class Agent:
         masker: Masks,
         clock: ClockMs = wall_clock_ms,
         rng: random.Random | None = None,
+        load: LoadCredentials | None = None,
+        share: Share | None = None,
     ) -> None:
+        """`load` is by default from the kubeconfig that `config` names, `share` without bounds."""
         self.config = config
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311  jitter
-        self._api = Api(config)
+        self._api = Api(config, load, share)
         self._reporter = Reporter(config.cluster, outlet, clock)
         self._around = Surroundings(
             source=config.source,
@@ -85,6 +90,7 @@ class Agent:
             catalogue=lambda: self._catalogue,
             found=self._on_manifest,
         )
+        self._heart = Heart(config, self._api, self._reporter, clock, self._all_reflectors)
         self._catalogue: Catalogue = {}
         self._kinds: dict[GroupKind, KindWatch] = {}
         self._reflectors: dict[GroupKind, list[tuple[Reflector, asyncio.Task[None]]]] = {}
@@ -112,6 +118,15 @@ class Agent:
         """Kinds that are wanted and can't be watched, with the reason."""
         return dict(self._missing)
 
+    @property
+    def sight(self) -> Sight:
+        """How it fares with the cluster's API server."""
+        return self._heart.sight
+
+    async def renew(self) -> None:
+        """Speak by the credentials as they are now."""
+        await self._api.renew()
+
     def start(self) -> None:
         """Begin to watch."""
         self._task = asyncio.create_task(self.run(), name=self.config.source)
@@ -136,9 +151,15 @@ class Agent:
             ExceptionGroup: a part of the agent failed; that is a mistake in it, or the outlet is closed.
 
         """
+        try:
+            await self._api.open()
+        except KubeConfigError as error:
+            detail = LostDetail(reason="no-credentials", message=str(error), since_ms=self._clock())
+            await self._reporter.lost(CLUSTER, "v1", detail)
+            raise
         async with self._api, asyncio.TaskGroup() as group:
             self._group = group
-            group.create_task(Heart(self.config, self._api, self._reporter, self._clock, self._all_reflectors).run())
+            group.create_task(self._heart.run())
             await self._until_discovered()
             self._reflect(
                 ("apiextensions.k8s.io", "watch"), Target(_DEFINITIONS, {}, METADATA_ONLY), self._definitions()

@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
 
 from abdrift.clock import ClockMs
-from abdrift.signals.objects import HeartbeatDetail
+from abdrift.signals.objects import CLUSTER, HeartbeatDetail, LostDetail
 from collectors import telemetry
 from collectors.kubernetes.api import Api, ApiRefusedError, UnreachableError
 from collectors.kubernetes.config import KubernetesConfig
@@ -18,6 +20,22 @@ log = logging.getLogger(__name__)
 _PROMISE = 2
 """How many intervals a heartbeat vouches for: one may be late."""
 _VERSION_EVERY = 120
+UNREACHABLE = "unreachable"
+_REASONS = {HTTPStatus.UNAUTHORIZED: "unauthorized", HTTPStatus.FORBIDDEN: "forbidden"}
+
+
+@dataclass(slots=True)
+class Sight:
+    """How an agent fares with its cluster's API server."""
+
+    since_ms: int
+    """When it was last answered, or began to ask."""
+    answered: bool = False
+    reason: str = ""
+    """Why there is no answer now: unreachable, unauthorized or forbidden."""
+    message: str = ""
+    told: str = ""
+    """The reason for which the cluster was said to be lost."""
 
 
 class Heart:
@@ -42,6 +60,7 @@ class Heart:
         self._reflectors = reflectors
         self._version = ""
         self._started_ms = clock()
+        self.sight = Sight(self._started_ms)
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -55,10 +74,12 @@ class Heart:
             except (ApiRefusedError, UnreachableError) as error:
                 telemetry.SUPPRESSED.labels(self._config.source, "heartbeat-unanswered").inc()
                 log.warning("%s: no heartbeat: %s", self._config.source, error)
+                await self._unanswered(error)
             await asyncio.sleep(self._config.heartbeat_seconds)
 
     async def _beat(self) -> None:
         namespace = await self._api.get("/api/v1/namespaces/kube-system")
+        self.sight = Sight(self._clock(), answered=True)
         watches = list(self._reflectors())
         telemetry.OPEN_WATCHES.labels(self._config.source).set(sum(each.state is State.OPEN for each in watches))
         longest_ms = max((broken_for_ms(each, self._clock()) for each in watches), default=0)
@@ -76,6 +97,18 @@ class Heart:
                 dropped=dict(self._reporter.dropped),
             )
         )
+
+    async def _unanswered(self, error: ApiRefusedError | UnreachableError) -> None:
+        """Say once, for each reason, that the whole cluster is out of reach."""
+        sight = self.sight
+        sight.answered, sight.message = False, str(error)
+        sight.reason = _REASONS.get(error.status, UNREACHABLE) if isinstance(error, ApiRefusedError) else UNREACHABLE
+        out_of_reach_ms = self._clock() - sight.since_ms
+        if out_of_reach_ms < 1000 * self._config.lost_after_seconds or sight.told == sight.reason:
+            return
+        sight.told = sight.reason
+        detail = LostDetail(reason=sight.reason, message=sight.message, since_ms=sight.since_ms)
+        await self._reporter.lost(CLUSTER, "v1", detail)
 
 
 def broken_for_ms(reflector: Reflector, now_ms: int) -> int:

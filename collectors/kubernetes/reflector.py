@@ -94,6 +94,8 @@ class Reflector:
         """When the view was last known to be whole; None before the first list."""
         self._gap_reason: str | None = None
         self._lost_reason: str | None = None
+        self._fruitless = False
+        """No watch has said anything since the last list."""
 
     async def run(self) -> None:
         """List and watch for good."""
@@ -124,6 +126,7 @@ class Reflector:
         self._version = version
         self._sure_ms = began_ms
         self._gap_reason = self._lost_reason = None
+        self._fruitless = True
         self._opened()
 
     async def _watch(self) -> None:
@@ -138,6 +141,7 @@ class Reflector:
             self._opened()
             async for event in events:
                 await self._event(event)
+                self._fruitless = False
                 self._backoff.reset()
         telemetry.WATCH_RESTARTS.labels(self._config.source, "ended").inc()
         if self._clock() - opened_ms < _TOO_SHORT_MS:
@@ -173,7 +177,8 @@ class Reflector:
         if error.status == HTTPStatus.GONE:
             self._version = ""
             self._gap_reason = self._gap_reason or "watch-expired"
-            if self.state is State.LISTING:  # the list itself grew too old: not faster than the server can
+            if self.state is State.LISTING or self._fruitless:
+                # The list itself grew too old, or its version is denied at once: not faster than the server can.
                 await asyncio.sleep(self._backoff.seconds())
             self.state = State.LISTING
             return

@@ -240,3 +240,34 @@ print([name for name in {NEEDLESS!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_embedded_kubeconfig_holds_all_that_it_needs(tmp_path: Path) -> None:
+    access = kubeconfig.embedded(written(tmp_path, user={"token": "t0ken"}).read_bytes())
+    assert (access.server, access.authorization(), access.blocking) == ("http://main:1", "Bearer t0ken", False)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user"),
+    [
+        ({}, {"exec": {"command": "steal"}}),
+        ({}, {"auth-provider": {"name": "oidc"}}),
+        ({}, {"tokenFile": "/var/run/secrets/kubernetes.io/serviceaccount/token"}),
+        ({}, {"client-certificate": "/etc/passwd", "client-key": "/etc/passwd"}),
+        ({"certificate-authority": "/etc/passwd"}, {}),
+        ({"insecure-skip-tls-verify": True}, {}),
+    ],
+    ids=["exec", "auth-provider", "token-file", "client-certificate", "certificate-authority", "insecure"],
+)
+def test_an_embedded_kubeconfig_reaches_nothing_of_this_machine(
+    cluster: dict[str, Any], user: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(KubeConfigError, match="refused in a kubeconfig that comes from a Secret"):
+        kubeconfig.embedded(written(tmp_path, cluster, user).read_bytes())
+
+
+def test_what_is_no_yaml_is_refused_without_being_quoted() -> None:
+    with pytest.raises(KubeConfigError) as refused:
+        kubeconfig.embedded(b"token: 's3cret")
+    assert "s3cret" not in str(refused.value)
+    assert refused.value.__cause__ is None

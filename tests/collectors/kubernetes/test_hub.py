@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from abdrift.masking import Masker
-from abdrift.signals.objects import ObjectRow
+from abdrift.signals.objects import CLUSTER, LostDetail, ObjectRow, decode_detail
 from abdrift.simulation import FleetSpec, SimulatedFleet
 from collectors.kubernetes import KubernetesConfig, run_many
 from tests.collectors.recording import RecordingTopic
@@ -37,7 +37,10 @@ async def test_clusters_share_a_sender_and_one_that_cannot_be_reached_disturbs_n
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-    assert {frame.parts[0].source for _, _, frame in topic.frames} == {config.source for config in configs}
+    told = [row for row in topic.rows if isinstance(row, ObjectRow) and row.cluster == "broken"]
+    assert {(row.op, row.group, row.kind) for row in told} == {("lost", *CLUSTER)}
+    assert decode_detail(told[0], LostDetail).reason == "no-credentials"
+    assert {row.cluster for row in topic.rows} == {"broken", *(config.cluster for config in configs)}
 
 
 async def test_two_agents_for_one_cluster_are_refused() -> None:
