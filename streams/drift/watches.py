@@ -2,13 +2,14 @@
 
 import msgspec
 
-from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, SyncDetail, decode_detail
+from abdrift.signals.objects import CLUSTER, HeartbeatDetail, LostDetail, ObjectRow, SyncDetail, decode_detail
 from streams.drift import baseline, objects, references
 from streams.drift.cells import ClusterCell, KindCell, Watch
 from streams.drift.work import Work
 
 RESTARTED = "agent-restarted"
 """The reason of a gap between one agent and the next."""
+_WHOLE = "/".join(CLUSTER)
 _SLACK = 0.5
 """By what part of the promised interval a heartbeat may be late: it has a queue and a broker to pass."""
 
@@ -23,7 +24,7 @@ def heartbeat(work: Work, row: ObjectRow) -> None:
     told = decode_detail(row, HeartbeatDetail)
     cell = work.cluster(row.cluster)
     first = not cell.heartbeat_ms
-    watches = cell.watches
+    watches = {k: w for k, w in cell.watches.items() if k != _WHOLE}
     if told.started_ms != cell.started_ms:  # a new agent has seen only what it has listed itself
         watches = {k: _of_new_agent(w, cell, told.started_ms) for k, w in watches.items()}
     work.put_cluster(

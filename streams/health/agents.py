@@ -2,7 +2,7 @@
 
 import msgspec
 
-from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, SyncDetail
+from abdrift.signals.objects import CLUSTER, HeartbeatDetail, LostDetail, ObjectRow, SyncDetail
 from streams.health import resources, wholes
 from streams.health.cells import Cluster
 from streams.health.work import Work
@@ -11,6 +11,7 @@ SILENT_AFTER_HEARTBEATS = 3
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 1_000, 3_600_000
 """What an agent may promise: no promise keeps its cluster out of sight for more than three hours."""
 MAX_LOST_KINDS = 200
+_WHOLE = "/".join(CLUSTER)
 
 
 def heartbeat(work: Work, name: str, detail: HeartbeatDetail) -> None:
@@ -24,6 +25,7 @@ def heartbeat(work: Work, name: str, detail: HeartbeatDetail) -> None:
             heartbeat_ms=max(before.heartbeat_ms, work.now_ms),
             interval_ms=min(max(detail.interval_ms, MIN_INTERVAL_MS), MAX_INTERVAL_MS),
             silent=False,
+            lost={kind: why for kind, why in before.lost.items() if kind != _WHOLE},
         )
     )
     if before.silent:
