@@ -31,13 +31,14 @@ import pyarrow.compute as pc
 from abdrift import ipc
 from abdrift.signals.alerts import ALERTS
 from abdrift.signals.events import EVENTS
+from abdrift.signals.levels import LEVELS
 from abdrift.signals.logs import LOGS
 from abdrift.signals.objects import OBJECTS
 from abdrift.signals.rates import RATES
 from abdrift.signals.samples import SAMPLES
 from abdrift.signals.schema import Column, Signal
 
-SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (OBJECTS, EVENTS, SAMPLES, LOGS, ALERTS, RATES)}
+SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (OBJECTS, EVENTS, SAMPLES, LOGS, ALERTS, RATES, LEVELS)}
 
 MAX_ROWS = 1_000_000
 MAX_VALUE_BYTES = 8 * 1024 * 1024

@@ -166,6 +166,18 @@ RATES = Topic(
     readers=("streams.health", _CLI),
     max_message_bytes=8 * 1024 * 1024,
 )
+LEVELS = Topic(
+    name="abdrift.internal.levels.v1",
+    title="Levels of metrics and logs that workloads, nodes and clusters passed, or no longer do",
+    format=Format.FRAME,
+    key="lane: the step and its partition",
+    public=False,
+    compacted=False,
+    retention_ms=_DAY_MS,
+    writers=("streams.levels",),
+    readers=("streams.health", _CLI),
+    max_message_bytes=8 * 1024 * 1024,
+)
 FLEET_INVENTORY = _fleet(
     "inventory",
     "Which clusters there are",
@@ -196,7 +208,7 @@ FLEET_POLICY = _fleet(
     "policy name",
     (POLICY,),
     writers=(_CLI,),
-    readers=("streams.drift", "streams.reduce"),
+    readers=("streams.drift", "streams.levels", "streams.reduce"),
 )
 FLEET_APPROVALS = _fleet(
     "approvals",
@@ -275,6 +287,7 @@ TOPICS: tuple[Topic, ...] = (
     FLEET_DECISIONS,
     FLEET_OUTCOMES,
     RATES,
+    LEVELS,
     FLEET_REDUCED,
     DEAD_LETTERS,
 )

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from abdrift import promql
 from abdrift.facts.base import Fact, Signature, Timestamp
 from abdrift.facts.commands import Verb
 from abdrift.facts.drift import DriftKind
@@ -150,6 +151,74 @@ class IgnoreRule(Fact):
         return self
 
 
+class LevelSubject(StrEnum):
+    """Whose health a level is about."""
+
+    WORKLOAD = "workload"
+    NODE = "node"
+    CLUSTER = "cluster"
+
+
+class LevelLabels(Fact):
+    """Which labels of a series name its subject. Of a workload, the first of its labels that is there does."""
+
+    namespace: str = "namespace"
+    deployment: str = "deployment"
+    statefulset: str = "statefulset"
+    daemonset: str = "daemonset"
+    job: str = "job_name"
+    pod: str = Field(default="pod", description="Its workload is told from the generated name.")
+    node: str = "node"
+
+
+class LevelRule(Fact):
+    """A level that no series may pass for long. Each series is judged alone, at its newest sample."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="Of health's reason, in CamelCase.")
+    selector: str = Field(description="PromQL's instant vector selector, e.g. up{job=~'api|web'}.")
+    function: str = Field(default="value", description="value, rate(5m), increase(5m) or quantile(0.9, 5m).")
+    comparison: Literal[">", ">=", "<", "<="] = ">"
+    threshold: float = Field(allow_inf_nan=False)
+    for_seconds: float = Field(default=0, ge=0, le=86_400, description="How long it must hold without a break.")
+    severity: Literal["degraded", "failing"] = "degraded"
+    subject: LevelSubject = LevelSubject.WORKLOAD
+    labels: LevelLabels = LevelLabels()
+
+    @model_validator(mode="after")
+    def _reads(self) -> "LevelRule":
+        promql.parse_selector(self.selector)
+        promql.parse_function(self.function)
+        return self
+
+
+class LogErrors(Fact):
+    """When a workload's log lines of severity error and fatal speak against it: unusually many, and a share of all."""
+
+    enabled: bool = True
+    share_percent: float = Field(default=5, ge=0, le=100, description="Of all its lines within five minutes.")
+    severity: Literal["degraded", "failing"] = "degraded"
+
+
+class HealthPolicy(Fact):
+    """What speaks against a workload's, node's or cluster's health beside what Kubernetes says."""
+
+    rules: tuple[LevelRule, ...] = Field(default=(), max_length=64)
+    log_errors: LogErrors = LogErrors()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "HealthPolicy":
+        names = [rule.name for rule in self.rules]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{twice[0]!r} is the name of several rules; health could not tell them apart")
+        if taken := sorted({LOG_ERRORS, SERIES_REFUSED} & set(names)):
+            raise ValueError(f"{taken[0]!r} is the name of a rule of Abdrift's own")
+        return self
+
+
+LOG_ERRORS = "log-errors"
+SERIES_REFUSED = "series-refused"
+
+
 class Policy(Fact):
     """The declared policy. Subject: `name`. Everything has a safe default: an empty policy observes."""
 
@@ -163,6 +232,7 @@ class Policy(Fact):
     limits: Limits = Limits()
     allowance: DriftAllowance = DriftAllowance()
     ignore: tuple[IgnoreRule, ...] = ()
+    health: HealthPolicy = HealthPolicy()
     applied_by: str | None = None
     applied_at: Timestamp | None = None
     signature: Signature | None = None

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from abdrift import frames
-from abdrift.signals import alerts, events, logs, objects, rates, samples
+from abdrift.signals import alerts, events, levels, logs, objects, rates, samples
 from abdrift.signals.objects import (
     HeartbeatDetail,
     LostDetail,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROWS = {
     "alerts": alerts.AlertRow,
     "events": events.EventRow,
+    "levels": levels.LevelRow,
     "logs": logs.LogRow,
     "objects": objects.ObjectRow,
     "rates": rates.RateRow,

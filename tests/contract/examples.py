@@ -26,7 +26,7 @@ _PLAIN: dict[Any, Any] = {
     AwareDatetime: MOMENT,
     Any: {"any": [None, 1.5]},
 }
-_BY_NAME = {"path": "/spec/replicas", "paths": ("/spec/replicas",)}
+_BY_NAME = {"path": "/spec/replicas", "paths": ("/spec/replicas",), "function": "rate(5m)"}
 """Where a validator wants a text of a certain form."""
 
 
