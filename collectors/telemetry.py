@@ -23,3 +23,6 @@ AGENT_FAILURES = Counter("abdrift_collector_agent_failures", "Agents that failed
 REMOTE_ERRORS = Counter("abdrift_collector_remote_errors", "Git remotes that could not be asked.", ["source"])
 KNOWN_OBJECTS = Gauge("abdrift_collector_known_objects", "Objects held by fingerprint.", ["source"])
 OPEN_WATCHES = Gauge("abdrift_collector_open_watches", "Watches that are open.", ["source"])
+DEAD_LETTERS = Counter(
+    "abdrift_collector_dead_letters", "What could not be read and was kept as a dead letter.", ["source", "reason"]
+)
