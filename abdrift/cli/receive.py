@@ -16,6 +16,7 @@ from abdrift.clock import wall_clock_ms
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import ALERTS
+from collectors import alertmanager, flux
 from collectors.delivery import answers, kafka_send
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
@@ -26,7 +27,10 @@ log = logging.getLogger(__name__)
 
 Build = Callable[[Mapping[str, Any], Wiring], Handler]
 
-HANDLERS: dict[str, Build] = {}
+HANDLERS: dict[str, Build] = {
+    "alertmanager": alertmanager.build,
+    "flux": flux.build,
+}
 """Every receiver, by its section of the configuration: see `collectors.receiving` for how one is added."""
 
 EXAMPLE = """\
@@ -69,7 +73,13 @@ clients:                          # who may send; each proves itself by one of t
   #   hmac_key_file: /etc/abdrift/clients/flux-edge-0010.key
   #   handlers: [flux]            # which it may use; all by default
 
-handlers:                         # which receivers there are
+handlers:                         # which receivers there are, each with its settings
+  alertmanager:                   # receivers: [{name: abdrift, webhook_configs: [{url: …/alertmanager, …}]}]
+    path: /alertmanager
+    cluster_label: cluster        # names an alert's cluster where its client speaks for several
+  flux:                           # Provider of type generic or generic-hmac with the address …/flux
+    path: /flux
+    cluster_key: cluster          # likewise, in an event's metadata
 """
 
 

@@ -1,7 +1,8 @@
 """The `alerts` signal: what Alertmanager and Flux's notification controller tell, each notification's parts as rows.
 
-They say what someone else has judged. An alert of Alertmanager fires and resolves under one fingerprint; an event of
-Flux is said once, and stands here as an alert that fires where its severity is `error`.
+They say what someone else has judged. An alert of Alertmanager fires and resolves under one fingerprint. An event of
+Flux is said once: it stands here as an alert about its object, which fires where its severity is `error` and is
+resolved by any other.
 """
 
 from collections.abc import Iterable
@@ -32,6 +33,8 @@ ALERTS = Signal(
         Column("labels", TEXT),
         Column("annotations", TEXT),
         Column("message", TEXT, required=False, default=""),
+        Column("group", TEXT, required=False, default=""),
+        Column("url", TEXT, required=False, default=""),
     ),
 )
 
@@ -61,9 +64,14 @@ class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
     """0 where it has not ended."""
     observed_ms: int
     labels: str
-    """A JSON object. Of Flux: `namespace`, `kind` and `name` of the object, and the event's metadata."""
+    """A JSON object. Of Flux: `apiVersion`, `kind`, `namespace` and `name` of the object, and the event's metadata."""
     annotations: str
+    """A JSON object. Of Flux: its reporting controller."""
     message: str = ""
+    group: str = ""
+    """Alertmanager's key of the group in which it was told."""
+    url: str = ""
+    """Where a person sees what made it fire, as the sender says."""
 
     def labelled(self) -> dict[str, str]:
         """Return the labels.

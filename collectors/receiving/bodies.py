@@ -1,11 +1,15 @@
-"""Bodies: read within a size and a time, and unpacked within a size."""
+"""Bodies: read within a size and a time, unpacked within a size, and parsed."""
 
 import asyncio
 import zlib
+from typing import TypeVar
 
+import msgspec
 from aiohttp import web
 
-from collectors.receiving.handlers import RefusedError
+from collectors.receiving.handlers import Received, RefusedError
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _DEFLATE = -zlib.MAX_WBITS
@@ -56,6 +60,20 @@ def unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
             return _inflated(body, _GZIP_OR_ZLIB if marked else _DEFLATE, max_bytes)
         case _:
             raise RefusedError(415, "encoding", "Content-Encoding must be gzip, deflate or identity")
+
+
+def parsed_json(request: Received, model: type[S], max_bytes: int) -> S:
+    """Return a request's body, unpacked, as the JSON object that `model` describes.
+
+    Raises:
+        RefusedError: it is none (400), or as `unpacked` says.
+
+    """
+    body = unpacked(request.body, request.headers.get("Content-Encoding", ""), max_bytes)
+    try:
+        return msgspec.json.decode(body, type=model)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RefusedError(400, "malformed", f"the body is not what was expected: {error}") from error
 
 
 def _inflated(body: bytes, window_bits: int, max_bytes: int) -> bytes:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.parts.versions import DEBIAN_PACKAGES
+from tests.parts.versions import DEBIAN_PACKAGES, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,9 +54,10 @@ def install_missing(say: Callable[[str], None]) -> None:
     with _services_held():
         _run(["apt-get", "update", "-qq"], environment)
         _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], environment)
-    if "etcd-server" in packages and shutil.which("systemctl"):
-        # The package enables its service for the next boot; this machine asked for the program only.
-        subprocess.run(["systemctl", "disable", "etcd.service"], check=False, capture_output=True)
+    if shutil.which("systemctl"):
+        # These packages enable a service for the next boot; this machine asked for the program only.
+        for package in SERVICES.keys() & set(packages):
+            subprocess.run(["systemctl", "disable", SERVICES[package]], check=False, capture_output=True)
 
 
 def require(say: Callable[[str], None]) -> None:

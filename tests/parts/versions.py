@@ -55,4 +55,17 @@ GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS)
 GO_MINIMUM = (1, 25)
 
 # Debian's packages carry these; any release that has them will do, bookworm's (3.4.23, 1.7.1) being the oldest tried.
-DEBIAN_PACKAGES = {"etcd": "etcd-server", "kcat": "kcat", "git": "git"}
+# Prometheus 2.42 and Alertmanager 0.25.
+DEBIAN_PACKAGES = {
+    "etcd": "etcd-server",
+    "kcat": "kcat",
+    "git": "git",
+    "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+}
+SERVICES = {
+    "etcd-server": "etcd.service",
+    "prometheus": "prometheus.service",
+    "prometheus-alertmanager": "prometheus-alertmanager.service",
+}
+"""What a package enables by itself."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from collectors.receiving import Answer, AuthKind, Receiver, ReceiverConfig
+from collectors.receiving import Answer, AuthKind, Receiver, ReceiverConfig, Wiring
+from collectors.receiving.config import Limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from collectors.receiving import Handler, Received
+    from collectors.receiving.handlers import Delivers
 
 TOKEN = "a-long-random-token"
 TOKEN_SHA256 = "b780ec04f0ac941421b556e74f31ff207f799c4ad119ea0178a81054b373b34b"
@@ -64,3 +66,8 @@ async def receiving(
 
 def bearer(token: str = TOKEN) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def wiring(name: str, outlet: Delivers) -> Wiring:
+    """What a handler works with, its rows going to `outlet`."""
+    return Wiring(name, f"{name}/test", outlet, Limits(), lambda: 1_795_000_000_000)
