@@ -515,7 +515,7 @@ class Lane:
 
     async def _take_over(self) -> None:
         """Claim the partition, take in what its last owner wrote up to the claim, and finish its last commit."""
-        state = self._shared.state
+        begun, state = time.monotonic(), self._shared.state
         for _ in range(_CLAIM_TRIES):
             self._next_changelog = state.next_offset(self.partition)
             owner = Owner(state.fence(self.partition).owner.epoch + 1, self._shared.worker)
@@ -527,8 +527,9 @@ class Lane:
         found = recover(state.items(self.partition))
         self._ledger = Ledger.take_over(found, owner, state.fence(self.partition).refused)
         count = len(found.cells)
-        found.cells.clear()
-        self._kept = partition_of_step(self._shared.running, self._shared.counts, self.partition, self._committed)
+        self._kept = partition_of_step(
+            self._shared.running, self._shared.counts, self.partition, found.cells, self._committed
+        )
         self._due.update(self._ledger.offsets)
         self._stage("claimed")
         await self._settle()
@@ -540,6 +541,7 @@ class Lane:
             epoch=owner.epoch,
             cells=count,
             version=found.redo.version,
+            seconds=f"{time.monotonic() - begun:.1f}",
         )
 
     async def _write(self, writes: Sequence[Write]) -> None:

@@ -61,19 +61,22 @@ class Partition(Protocol):
         ...
 
 
-def partition_of_step(step: AnyStep, counts: Mapping[str, int], number: int, reload: Reload) -> Partition:
+def partition_of_step(
+    step: AnyStep, counts: Mapping[str, int], number: int, cells: dict[str, bytes], reload: Reload
+) -> Partition:
     """Return a partition of a step as its committed cells tell it.
 
     Args:
         step: What is to run.
         counts: Each read and written topic's number of partitions.
         number: The partition's.
-        reload: Its cells.
+        cells: Its committed cells. Emptied, so that they and what is made of them need not be held side by side.
+        reload: Gives them once more, should the step raise.
 
     """
     if isinstance(step, OpenedStep):
-        return _OpenPartition(step, counts, number, reload)
-    return _PurePartition(Processor(step, counts), reload)
+        return _OpenPartition(step, counts, number, cells, reload)
+    return _PurePartition(Processor(step, counts), cells)
 
 
 class Reader:
@@ -172,9 +175,9 @@ class Processor(Reader, Generic[CellT]):
 class _PurePartition(Generic[CellT]):
     """A pure step's partition: its cells, decoded."""
 
-    def __init__(self, processor: Processor[CellT], reload: Reload) -> None:
+    def __init__(self, processor: Processor[CellT], cells: dict[str, bytes]) -> None:
         self._processor = processor
-        self._cells = {key: processor.decode_cell(value) for key, value in reload().items()}
+        self._cells = {key: processor.decode_cell(cells.pop(key)) for key in list(cells)}
 
     def run(self, records: Sequence[Record], setting: Setting) -> Processed[CellT]:
         return self._processor.run(self._cells, records, setting)
@@ -190,11 +193,14 @@ class _PurePartition(Generic[CellT]):
 class _OpenPartition:
     """A partition whose step holds its state."""
 
-    def __init__(self, step: OpenedStep, counts: Mapping[str, int], number: int, reload: Reload) -> None:
+    def __init__(
+        self, step: OpenedStep, counts: Mapping[str, int], number: int, cells: dict[str, bytes], reload: Reload
+    ) -> None:
         self._step, self._number, self._reload = step, number, reload
         self._reader = Reader(step, counts)
         self._partitions = counts[step.reads[0].name]
-        self._opened = self._reopen()
+        self._opened = step.open(cells, number, self._partitions)
+        cells.clear()
 
     def run(self, records: Sequence[Record], setting: Setting) -> Processed[Any]:
         done: Processed[Any] = Processed()

@@ -166,8 +166,10 @@ HELD = [
 def test_a_step_that_holds_its_state_is_opened_anew_without_the_records_that_raise(
     numbers: list[object], total: bytes | None, refused: list[int]
 ) -> None:
-    step = Holding()
-    partition = partition_of_step(step, {topics.FLEET_OUTCOMES.name: 8, topics.FLEET_DECISIONS.name: 8}, 0, SUM_10)
+    step, cells = Holding(), dict(SUM_10())
+    counts = {topics.FLEET_OUTCOMES.name: 8, topics.FLEET_DECISIONS.name: 8}
+    partition = partition_of_step(step, counts, 0, cells, SUM_10)
+    assert not cells, "what was made of them is enough"
     done = partition.run(records(*numbers), SETTING)
     partition.absorb(done)
     assert done.encoded.get("sum") == total
