@@ -14,6 +14,20 @@ LOGGER: Final = logging.getLogger("abdrift.streams")
 _COMMIT_BUCKETS_SECONDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
+class RestoreGauges:
+    """How far each partition's state was restored last, or is being restored now."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"abdrift_engine_restore_{name}", text, ["step", "partition"], registry=registry)
+
+        self.records = gauge("records", "Changelog records read, by offset: what compaction took counts as read")
+        self.wanted = gauge("wanted_records", "Changelog records to read, those that are read included")
+        self.size_bytes = gauge("bytes", "Bytes of keys and values read from the changelog")
+        self.percent = gauge("percent", "The share of the records that is read")
+        self.seconds_left = gauge("seconds_left", "How long the rest takes at the pace so far; NaN where none is known")
+
+
 class Metrics:
     """The engine's metrics. One instance a registry; every series carries the step's name."""
 
@@ -57,9 +71,7 @@ class Metrics:
         self.buffered_bytes = Gauge(
             "abdrift_engine_buffered_bytes", "Fetched and not yet absorbed", step, registry=registry
         )
-        self.restore_remaining = Gauge(
-            "abdrift_engine_restore_remaining_records", "Changelog records still to read", step, registry=registry
-        )
+        self.restore = RestoreGauges(registry)
         self.lanes = Gauge("abdrift_engine_partitions", "Partitions this worker owns", step, registry=registry)
         self.intrusions = Counter(
             "abdrift_engine_intrusions",
