@@ -17,6 +17,7 @@ from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import ALERTS
 from collectors import alertmanager, flux
+from collectors.dead_letters import DeadLetters
 from collectors.delivery import answers, kafka_send
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
@@ -124,7 +125,8 @@ async def _run(config: ReceiverConfig, kafka: KafkaSettings, directory: Path) ->
             # A framer each, so that a flood of one signal holds up no other.
             framer = Framer(source, next_epoch(source, directory, wall_clock_ms), kafka_send(client), framing)
             await stack.enter_async_context(framer)
-            wiring = Wiring(name, source, framer, config.limits, wall_clock_ms)
+            letters = DeadLetters(kafka_send(client), framing.partitions, f"collectors.{name}", wall_clock_ms)
+            wiring = Wiring(name, source, framer, letters, config.limits, wall_clock_ms)
             handlers.append(HANDLERS[name](settings, wiring))
         receiver = await stack.enter_async_context(_listening(Receiver(config, handlers, answers(client))))
         tell_ready()

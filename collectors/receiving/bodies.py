@@ -5,6 +5,7 @@ import zlib
 from typing import TypeVar
 
 import msgspec
+import pyarrow as pa
 from aiohttp import web
 
 from collectors.receiving.handlers import Received, RefusedError
@@ -43,7 +44,7 @@ async def read(request: web.BaseRequest, max_bytes: int, timeout_seconds: float)
 
 
 def unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """Return a body without its Content-Encoding, which is gzip, deflate, identity or absent.
+    """Return a body without its Content-Encoding, which is gzip, deflate, zstd, identity or absent.
 
     Raises:
         RefusedError: another encoding (415), damaged (400), or larger than `max_bytes` once unpacked (413).
@@ -58,8 +59,10 @@ def unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
             # Senders disagree about zlib's header: a first byte of 0x?8 with a fitting second one is its mark.
             marked = len(body) > 1 and body[0] & 0x0F == zlib.DEFLATED and int.from_bytes(body[:2], "big") % 31 == 0
             return _inflated(body, _GZIP_OR_ZLIB if marked else _DEFLATE, max_bytes)
+        case "zstd":
+            return _unpacked_zstd(body, max_bytes)
         case _:
-            raise RefusedError(415, "encoding", "Content-Encoding must be gzip, deflate or identity")
+            raise RefusedError(415, "encoding", "Content-Encoding must be gzip, deflate, zstd or identity")
 
 
 def parsed_json(request: Received, model: type[S], max_bytes: int) -> S:
@@ -83,11 +86,30 @@ def _inflated(body: bytes, window_bits: int, max_bytes: int) -> bytes:
         while body:
             member = zlib.decompressobj(window_bits)
             plain += member.decompress(body, max_bytes + 1 - len(plain))
-            if len(plain) > max_bytes:
-                raise RefusedError(413, "too-large", f"the body is larger than {max_bytes} bytes once unpacked")
+            _check_size(len(plain), max_bytes)
             if not member.eof:
                 raise RefusedError(400, "malformed", "the compressed body is cut short")
             body = member.unused_data
     except zlib.error as error:
-        raise RefusedError(400, "malformed", f"the body is not what its Content-Encoding says: {error}") from error
+        raise _damaged(error) from error
     return bytes(plain)
+
+
+def _unpacked_zstd(body: bytes, max_bytes: int) -> bytes:
+    try:
+        # Read as a stream, which takes no more memory than is asked for, whatever the frame promises.
+        with pa.input_stream(pa.py_buffer(body), compression="zstd") as stream:
+            plain: bytes = stream.read(max_bytes + 1)
+    except OSError as error:
+        raise _damaged(error) from error
+    _check_size(len(plain), max_bytes)
+    return plain
+
+
+def _check_size(size_bytes: int, max_bytes: int) -> None:
+    if size_bytes > max_bytes:
+        raise RefusedError(413, "too-large", f"the body is larger than {max_bytes} bytes once unpacked")
+
+
+def _damaged(error: Exception) -> RefusedError:
+    return RefusedError(400, "malformed", f"the body is not what its Content-Encoding says: {error}")

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from pydantic import BaseModel, ValidationError
 
 from abdrift.clock import ClockMs
+from collectors.dead_letters import DeadLetters
 from collectors.framing import Row
 from collectors.receiving import telemetry
 from collectors.receiving.clients import Client
@@ -152,6 +153,8 @@ class Wiring:
     source: str
     """The name of its lanes, e.g. `alertmanager/receiver-0`."""
     outlet: Delivers
+    letters: DeadLetters
+    """For what a sender can't be told of: its protocol has no word for it, or it concerns a few of many."""
     limits: Limits
     clock: ClockMs
 

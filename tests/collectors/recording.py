@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from abdrift import frames
+from abdrift.cloudevents import CloudEvent
+from abdrift.facts.dead_letter import DeadLetter
 from abdrift.signals import alerts, events, logs, objects, samples
 from abdrift.signals.events import EventRow
 from abdrift.signals.objects import ObjectRow
+from abdrift.topics import DEAD_LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,6 +74,28 @@ class Recording:
         except TimeoutError:
             seen = Counter((row.op, row.kind) for row in self.objects)
             raise AssertionError(f"not within {within_seconds:g} s: {what} (rows: {dict(seen)})") from None
+
+
+class RecordingLetters:
+    """A `Send` that keeps dead letters. `failures` are raised first, one a call."""
+
+    def __init__(self, failures: list[Exception] | None = None) -> None:
+        self.letters: list[DeadLetter] = []
+        self.failures = failures or []
+
+    async def __call__(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers) -> None:  # noqa: ARG002
+        assert topic == DEAD_LETTERS.name
+        if self.failures:
+            raise self.failures.pop(0)
+        self.letters.append(DeadLetter.model_validate(CloudEvent.decode(value).data))
+
+    @property
+    def reasons(self) -> list[str]:
+        return [letter.reason for letter in self.letters]
+
+    @property
+    def values(self) -> list[bytes]:
+        return [base64.b64decode(letter.value_base64 or "") for letter in self.letters]
 
 
 class RecordingTopic:

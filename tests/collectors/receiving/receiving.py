@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from collectors.dead_letters import DeadLetters
 from collectors.receiving import Answer, AuthKind, Receiver, ReceiverConfig, Wiring
 from collectors.receiving.config import Limits
+from tests.collectors.recording import RecordingLetters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from collectors.lanes import Send
     from collectors.receiving import Handler, Received
     from collectors.receiving.handlers import Delivers
 
+NOW_MS = 1_795_000_000_000
 TOKEN = "a-long-random-token"
 TOKEN_SHA256 = "b780ec04f0ac941421b556e74f31ff207f799c4ad119ea0178a81054b373b34b"
 
@@ -68,6 +72,7 @@ def bearer(token: str = TOKEN) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def wiring(name: str, outlet: Delivers) -> Wiring:
-    """What a handler works with, its rows going to `outlet`."""
-    return Wiring(name, f"{name}/test", outlet, Limits(), lambda: 1_795_000_000_000)
+def wiring(name: str, outlet: Delivers, letters: Send | None = None) -> Wiring:
+    """What a handler works with, its rows going to `outlet` and its dead letters to `letters`."""
+    dead = DeadLetters(letters or RecordingLetters(), 1, f"collectors.{name}", lambda: NOW_MS)
+    return Wiring(name, f"{name}/test", outlet, dead, Limits(), lambda: NOW_MS)
