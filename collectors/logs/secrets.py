@@ -161,7 +161,7 @@ class Hiding:
         self._is_searched_always = bool(config.keys or own)
 
     def hide(self, node: Any) -> Any:
-        """Return a JSON value with its secrets hidden and what is nested too deeply replaced; itself where all is well."""
+        """Return a JSON value with its secrets hidden and what is nested too deeply replaced; itself if all is well."""
         found = _Survey(self._longest_text)
         found.look(node, 0)
         if not found.is_beyond_bounds and not self._is_searched_always:

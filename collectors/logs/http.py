@@ -1,0 +1,115 @@
+"""Log events by HTTP: what Logstash's, Vector's and Fluent Bit's HTTP outputs post."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from pydantic import Field, field_validator
+
+from collectors.dead_letters import Letter
+from collectors.logs import intake
+from collectors.logs.events import EventsConfig, Origin, Reader
+from collectors.logs.intake import Parsed
+from collectors.receiving import (
+    Answer,
+    AuthKind,
+    HttpHandler,
+    Received,
+    ReceiverConfigError,
+    RefusedError,
+    Wiring,
+    parsed,
+)
+from collectors.receiving.bodies import unpacked
+
+_STATUSES: Final = {"too-large": 413, "no-cluster": 403, "not-its-cluster": 403}
+"""Where nothing of a body can be used; 400 for all other reasons. Senders give up at any of them."""
+_SENDERS: Final = (
+    ("fluent-bit", "fluent-bit"),
+    ("vector", "vector"),
+    ("manticore", "logstash"),
+    ("logstash", "logstash"),
+    ("filebeat", "filebeat"),
+)
+"""By what a User-Agent begins with; Logstash's client calls itself Manticore."""
+_PARSED_AT_ONCE: Final = 2
+
+
+class HttpConfig(EventsConfig):
+    """The section `handlers.logs` of the configuration."""
+
+    paths: tuple[str, ...] = Field(default=("/logs",), min_length=1)
+    decoded_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        ge=1024,
+        description="The largest body once it is unpacked; above `limits` it has no effect.",
+    )
+
+    @field_validator("paths")
+    @classmethod
+    def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [path for path in value if not path.startswith("/")]:
+            raise ValueError(f"{wrong[0]!r} is no path; it begins with a slash")
+        return value
+
+
+class LogsHandler:
+    """Takes bodies of events. What can be read of a body is taken, and the rest becomes dead letters."""
+
+    methods = frozenset({"POST", "PUT"})
+    auth = frozenset({AuthKind.AUTHORIZATION, AuthKind.COMMON_NAME})
+
+    def __init__(self, config: HttpConfig, wiring: Wiring) -> None:
+        """Raise ValueError or OSError where the masking key can't be used."""
+        self.name = wiring.name
+        self.paths: Sequence[str] = config.paths
+        self._config = config
+        self._wiring = wiring
+        self._reader = Reader(config, wiring.source)
+        # What a body comes to in memory is many times its size.
+        self._parsing = asyncio.Semaphore(_PARSED_AT_ONCE)
+
+    async def handle(self, request: Received) -> Answer:
+        """Answer once Kafka has what could be read; refuse a body of which nothing could."""
+        async with self._parsing:
+            found = await self._read(request)
+        if found.refused and not found.rows:
+            worst = found.refused[0]
+            raise RefusedError(_STATUSES.get(worst.reason, 400), worst.reason, worst.message)
+        wiring = self._wiring
+        letters = [Letter(wiring.source, each.reason, each.message, each.value) for each in found.refused]
+        await intake.deliver(wiring.outlet, wiring.letters, found.rows, letters)
+        rejected = Counter(each.reason for each in found.refused)
+        for reason, count in rejected.items():
+            wiring.reject(reason, count)
+        return Answer(200, orjson.dumps({"accepted": len(found.rows), "rejected": rejected}), "application/json")
+
+    async def _read(self, request: Received) -> Parsed:
+        limit = min(self._config.decoded_bytes, self._wiring.limits.decoded_bytes)
+        encoding = request.headers.get("Content-Encoding", "")
+        body = await asyncio.to_thread(unpacked, request.body, encoding, limit) if encoding else request.body
+        if len(body) > limit:
+            raise RefusedError(413, "too-large", f"the body is larger than {limit} bytes")
+        origin = Origin(request.client.cluster_of, request.received_ms, _sender(request.headers.get("User-Agent", "")))
+        return await intake.aside(lambda: intake.read_body(self._reader, body, origin), len(body))
+
+
+def build(settings: Mapping[str, Any], wiring: Wiring) -> HttpHandler:
+    """Return the handler that a section of the configuration describes.
+
+    Raises:
+        ReceiverConfigError: it says what cannot be, or its key file can't be used.
+
+    """
+    config = parsed(HttpConfig, wiring.name, settings)
+    try:
+        return LogsHandler(config, wiring)
+    except (OSError, ValueError) as error:
+        raise ReceiverConfigError(f"handlers.{wiring.name}.secrets.key_file: {error}") from error
+
+
+def _sender(user_agent: str) -> str:
+    lower = user_agent.lower()
+    return next((name for prefix, name in _SENDERS if lower.startswith(prefix)), "http")
