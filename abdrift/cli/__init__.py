@@ -23,6 +23,7 @@ MODULES = (
     "agent",
     "git",
     "receive",
+    "logs",
     "worker",
     "sink",
     "drift",

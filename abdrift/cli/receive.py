@@ -1,4 +1,4 @@
-"""`abdrift receive`: the receivers of Alertmanager and Flux, in one process."""
+"""`abdrift receive`: the receivers of what other systems push, in one process."""
 
 import asyncio
 import contextlib
@@ -21,6 +21,7 @@ from collectors.dead_letters import DeadLetters
 from collectors.delivery import answers, kafka_send
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
+from collectors.logs import http, lumberjack
 from collectors.receiving import Handler, Receiver, ReceiverConfig, Wiring
 from collectors.receiving.config import ReceiverConfigError
 
@@ -31,6 +32,8 @@ Build = Callable[[Mapping[str, Any], Wiring], Handler]
 HANDLERS: dict[str, Build] = {
     "alertmanager": alertmanager.build,
     "flux": flux.build,
+    "logs": http.build,
+    "lumberjack": lumberjack.build,
 }
 """Every receiver, by its section of the configuration: see `collectors.receiving` for how one is added."""
 
@@ -81,6 +84,11 @@ handlers:                         # which receivers there are, each with its set
   flux:                           # Provider of type generic or generic-hmac with the address …/flux
     path: /flux
     cluster_key: cluster          # likewise, in an event's metadata
+  logs:                           # the HTTP outputs of Logstash, Vector and Fluent Bit: deploy/logs
+    paths: [/logs]
+    cluster_fields: []            # name an event's cluster, besides orchestrator.cluster.name, k8s.cluster.name, …
+  lumberjack:                     # Filebeat, Elastic Agent, Logstash's lumberjack output: deploy/logs
+    listen: 0.0.0.0:5044          # under tls above; clients prove themselves by common_name or addresses
 """
 
 

@@ -119,11 +119,14 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     """Reads the topics of one configuration until cancelled."""
 
     def __init__(self, config: TopicsConfig, parts: Parts) -> None:
-        """Raise ValueError or OSError where the masking key can't be used."""
+        """Raise TopicsConfigError where the masking key can't be used."""
         self._config = config
         self._parts = parts
         self._topics = {each.topic: each for each in config.topics}
-        self._reader = Reader(config, parts.source)
+        try:
+            self._reader = Reader(config, parts.source)
+        except (OSError, ValueError) as error:
+            raise TopicsConfigError(f"secrets.key_file: {error}") from error
         self._under_way = asyncio.Lock()
 
     async def run(self) -> None:
