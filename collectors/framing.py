@@ -19,7 +19,8 @@ from abdrift.partitions import partition_of
 from abdrift.signals import alerts, events, logs, objects, samples
 from abdrift.signals.schema import Signal
 from abdrift.topics import Topic
-from collectors import telemetry
+from collectors import blocks, telemetry
+from collectors.blocks import SampleBlock
 from collectors.lanes import FramerSettings, Lane, LaneTarget, Receipt, Row, Send, UnsendableError, Waiting
 
 __all__ = ["Framer", "FramerSettings", "NotDeliveredError", "Outlet", "Row", "Send", "UnsendableError"]
@@ -65,6 +66,9 @@ _KINDS: dict[type[Row], _Kind] = {
     ),
     logs.LogRow: _Kind(
         logs.LOGS, topics.LOGS, logs.columns_of, lambda row: row.severity, lambda row: len(row.message + row.fields)
+    ),
+    SampleBlock: _Kind(
+        samples.SAMPLES, topics.SAMPLES, blocks.columns_of, lambda _: "sample", lambda block: block.size_bytes
     ),
     alerts.AlertRow: _Kind(
         alerts.ALERTS,
@@ -179,14 +183,15 @@ class Framer:
 
     async def _put(self, row: Row, partition: int, *, urgent: bool, receipt: Receipt | None = None) -> None:
         kind = _KINDS[type(row)]
+        rows = row.rows if isinstance(row, SampleBlock) else 1
         size_bytes = _ROW_OVERHEAD_BYTES + kind.text(row)
         await self._until_room(size_bytes)
-        self._held_rows += 1
+        self._held_rows += rows
         self._held_bytes += size_bytes
         if receipt:
-            receipt.outstanding += 1
-        telemetry.ROWS.labels(self.source, kind.signal.name, kind.op(row)).inc()
-        self._lane(kind, partition).add(Waiting(row, size_bytes, receipt), urgent=urgent)
+            receipt.outstanding += rows
+        telemetry.ROWS.labels(self.source, kind.signal.name, kind.op(row)).inc(rows)
+        self._lane(kind, partition).add(Waiting(row, size_bytes, receipt, rows), urgent=urgent)
 
     async def _until_room(self, size_bytes: int) -> None:
         """Wait for room; a row larger than the whole buffer passes when the buffer is empty."""
@@ -206,6 +211,7 @@ class Framer:
     def _lane(self, kind: _Kind, partition: int) -> Lane:
         signal = kind.signal.name
         lane = self._lanes.get((signal, partition))
+        assert lane is None or lane.target.columns_of is kind.columns_of, "a framer has rows of a signal, or blocks"
         if lane is None:
             lane = Lane(
                 (self.source, self.epoch),
@@ -231,12 +237,13 @@ class Framer:
             )
 
     def _release(self, rows: Sequence[Waiting], dropped: str | None) -> None:
-        self._held_rows -= len(rows)
+        count = sum(waiting.rows for waiting in rows)
+        self._held_rows -= count
         self._held_bytes -= sum(waiting.size_bytes for waiting in rows)
         self._room.set()
         for waiting in rows:
             if waiting.receipt:
-                waiting.receipt.settle(dropped)
+                waiting.receipt.settle(waiting.rows, dropped)
         if dropped:
-            self.dropped[dropped] += len(rows)
-            telemetry.DROPPED.labels(self.source, dropped).inc(len(rows))
+            self.dropped[dropped] += count
+            telemetry.DROPPED.labels(self.source, dropped).inc(count)

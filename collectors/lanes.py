@@ -19,10 +19,12 @@ from abdrift.signals.samples import SampleRow
 from abdrift.signals.schema import Signal
 from abdrift.topics import DEFAULT_PARTITIONS
 from collectors import telemetry
+from collectors.blocks import SampleBlock
 
 log = logging.getLogger(__name__)
 
-Row = ObjectRow | EventRow | SampleRow | LogRow | AlertRow
+Row = ObjectRow | EventRow | SampleRow | LogRow | AlertRow | SampleBlock
+"""What a framer takes: one row, or a block of many that lie in columns already."""
 Headers = tuple[tuple[str, bytes], ...]
 Send = Callable[[str, int, bytes, bytes, Headers], Awaitable[None]]
 """`send(topic, partition, key, value, headers)` returns once Kafka has acknowledged; it raises `UnsendableError` for
@@ -69,11 +71,11 @@ class Receipt:
     """Rows lost, by reason."""
     _done: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def settle(self, reason: str | None) -> None:
-        """Note that a row was acknowledged, or lost for that reason."""
-        self.outstanding -= 1
+    def settle(self, rows: int, reason: str | None) -> None:
+        """Note that rows were acknowledged, or lost for that reason."""
+        self.outstanding -= rows
         if reason:
-            self.refused[reason] += 1
+            self.refused[reason] += rows
         if not self.outstanding:
             self._done.set()
 
@@ -85,11 +87,23 @@ class Receipt:
 
 @dataclass(slots=True)
 class Waiting:
-    """A row that waits for its frame."""
+    """A row or block that waits for its frame."""
 
     row: Row
     size_bytes: int
     receipt: Receipt | None = None
+    rows: int = 1
+
+    def halves(self) -> "tuple[Waiting, ...]":
+        """Return a block as two; nothing where it cannot be divided."""
+        if not isinstance(self.row, SampleBlock) or self.rows == 1:
+            return ()
+        first, second = self.row.halves()
+        size_bytes = self.size_bytes // 2
+        return (
+            Waiting(first, size_bytes, self.receipt, first.rows),
+            Waiting(second, self.size_bytes - size_bytes, self.receipt, second.rows),
+        )
 
 
 class Lane:
@@ -106,8 +120,8 @@ class Lane:
         released: Callable[[Sequence[Waiting], str | None], None],
     ) -> None:
         """`identity` is source and epoch; `released` takes rows that are done with, and why if they were dropped."""
+        self.target = target
         self._source, self._epoch = identity
-        self._target = target
         self._settings = settings
         self._send = send
         self._rng = rng
@@ -115,6 +129,7 @@ class Lane:
         self._sequence = 0
         self._waiting: deque[Waiting] = deque()
         self._under_way: deque[Waiting] = deque()
+        self._waiting_rows = 0
         self._waiting_bytes = 0
         self._due_seconds = float("inf")
         self._wake = asyncio.Event()
@@ -127,6 +142,7 @@ class Lane:
         wait_ms = self._settings.linger_ms if urgent else self._settings.max_age_ms
         due = asyncio.get_running_loop().time() + wait_ms / 1000
         self._waiting.append(waiting)
+        self._waiting_rows += waiting.rows
         self._waiting_bytes += waiting.size_bytes
         self._idle.clear()
         if due < self._due_seconds:
@@ -149,7 +165,7 @@ class Lane:
         left = [*self._under_way, *self._waiting]
         self._under_way.clear()
         self._waiting.clear()
-        self._waiting_bytes = 0
+        self._waiting_rows = self._waiting_bytes = 0
         if left:
             self._released(left, "stopped")
 
@@ -164,7 +180,7 @@ class Lane:
 
     @property
     def _full(self) -> bool:
-        return len(self._waiting) >= self._settings.max_rows or self._waiting_bytes >= self._settings.max_raw_bytes
+        return self._waiting_rows >= self._settings.max_rows or self._waiting_bytes >= self._settings.max_raw_bytes
 
     async def _until_due(self) -> None:
         loop = asyncio.get_running_loop()
@@ -178,11 +194,13 @@ class Lane:
 
     def _take(self) -> None:
         """Move a frame's worth of rows from those that wait to those under way."""
-        size_bytes = 0
+        rows = size_bytes = 0
         limits = self._settings
-        while self._waiting and len(self._under_way) < limits.max_rows and size_bytes < limits.max_raw_bytes:
+        while self._waiting and rows < limits.max_rows and size_bytes < limits.max_raw_bytes:
             self._under_way.append(self._waiting.popleft())
+            rows += self._under_way[-1].rows
             size_bytes += self._under_way[-1].size_bytes
+        self._waiting_rows -= rows
         self._waiting_bytes -= size_bytes
         # What is left has waited as long as what was taken, or came while it was: it is due at once.
         self._due_seconds = asyncio.get_running_loop().time() if self._waiting else float("inf")
@@ -190,11 +208,16 @@ class Lane:
     async def _deliver(self, rows: Sequence[Waiting]) -> None:
         """Send rows as one frame, or as two where it is too large, and release them."""
         part = (self._source, self._epoch, self._sequence)
-        frame = frames.encode(self._target.signal, self._target.columns_of([each.row for each in rows]), part)
+        frame = frames.encode(self.target.signal, self.target.columns_of([each.row for each in rows]), part)
         if len(frame.value) > self._settings.max_value_bytes and len(rows) > 1:
             middle = len(rows) // 2
             await self._deliver(rows[:middle])
             await self._deliver(rows[middle:])
+            return
+        if len(frame.value) > self._settings.max_value_bytes and (halves := rows[0].halves()):
+            self._under_way.popleft()
+            self._under_way.extendleft(reversed(halves))
+            await self._deliver(halves)
             return
         self._sequence += 1
         refused = await self._send_until_acknowledged(frame)
@@ -203,7 +226,7 @@ class Lane:
         self._released(rows, refused)
 
     async def _send_until_acknowledged(self, frame: frames.EncodedFrame) -> str | None:
-        target, delay_seconds = self._target, self._settings.retry_initial_seconds
+        target, delay_seconds = self.target, self._settings.retry_initial_seconds
         while True:
             try:
                 await self._send(target.topic, target.partition, self._source.encode(), frame.value, frame.headers)

@@ -4,11 +4,14 @@ import asyncio
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from abdrift.partitions import partition_of
 from abdrift.signals.events import EventRow
 from abdrift.signals.objects import ObjectRow
+from abdrift.signals.samples import STALE_NAN, SampleRow
+from collectors.blocks import SampleBlock, SeriesTable
 from collectors.framing import Framer, FramerSettings, NotDeliveredError, UnsendableError
 from tests.collectors.recording import RecordingTopic
 
@@ -25,6 +28,28 @@ def event(cluster: str = "edge-1") -> EventRow:
     about = dict.fromkeys(("object_group", "object_kind", "object_name", "object_uid"), "x")
     texts = {**about, **dict.fromkeys(("namespace", "type", "reason", "component", "uid"), "x")}
     return EventRow(cluster=cluster, count=1, first_ms=1, last_ms=1, observed_ms=1, **texts)
+
+
+def block(*rows: SampleRow, table: SeriesTable | None = None) -> SampleBlock:
+    """Return rows of one cluster and time of receipt as a block; a series a row."""
+    into = table or SeriesTable()
+    numbers = [into.add(each.cluster, each.metric, each.labels) for each in rows]
+    return SampleBlock(
+        cluster=rows[0].cluster,
+        table=into,
+        series=np.array(numbers, dtype=np.int32),
+        values=np.array([each.value for each in rows]),
+        times_ms=np.array([each.time_ms for each in rows]),
+        observed_ms=rows[0].observed_ms,
+        size_bytes=100 * len(rows),
+        histograms={at: each.histogram for at, each in enumerate(rows) if each.histogram},
+    )
+
+
+def sample(number: int, cluster: str = "edge-1", **given: Any) -> SampleRow:
+    labels = f'{{"n":"{random.Random(number).randbytes(200).hex()}"}}'
+    values = {"metric": "up", "labels": labels, "value": number / 2, "time_ms": number, "observed_ms": 1_000}
+    return SampleRow(cluster=cluster, **{**values, **given})
 
 
 def framer(topic: RecordingTopic, **settings: Any) -> Framer:
@@ -235,3 +260,39 @@ async def test_a_framer_that_stops_tells_who_waits() -> None:
     await out.stop(timeout_seconds=0.01)
     with pytest.raises(NotDeliveredError, match="1 stopped"):
         await delivered
+
+
+async def test_blocks_become_the_rows_they_stand_for() -> None:
+    topic = RecordingTopic()
+    table = SeriesTable()
+    first = [sample(1), sample(2, histogram=b"h"), sample(3, metric="down", labels="{}")]
+    second = [sample(4, observed_ms=2_000)]
+    other = [sample(5, histogram=b"other table")]
+    async with framer(topic) as out:
+        await out.deliver([block(*first, table=table), block(*second, table=table), block(*other)])
+        await out.deliver([block(*first)])
+    assert topic.rows == [*first, *second, *other, *first]
+    assert [frame.rows for _, _, frame in topic.frames] == [5, 3]
+
+
+async def test_a_blocks_nan_keeps_its_bits() -> None:
+    topic = RecordingTopic()
+    stale = np.array([STALE_NAN], dtype=np.uint64).view(np.float64)[0]
+    async with framer(topic) as out:
+        await out.deliver([block(sample(1, value=stale))])
+    (column,) = [frame.batch.column("value") for _, _, frame in topic.frames]
+    assert np.asarray(column).view(np.uint64).tolist() == [STALE_NAN]
+
+
+async def test_a_block_too_large_for_a_frame_is_divided_in_order_and_acknowledged_as_one() -> None:
+    topic = RecordingTopic([UnsendableError("too large")])
+    rows = [sample(number) for number in range(20)]
+    async with framer(topic, max_value_bytes=2_000, buffer_rows=20) as out:
+        with pytest.raises(NotDeliveredError) as error:
+            await out.deliver([block(*rows)])
+        lost = error.value.refused["refused"]
+        assert topic.rows == rows[lost:]
+        assert len(topic.frames) > 2
+        await asyncio.wait_for(out.deliver([block(*rows)]), 5)  # the buffer has room for all again
+    assert out.dropped == {"refused": lost}
+    assert 0 < lost < 20
