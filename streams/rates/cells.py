@@ -9,7 +9,7 @@ once. When the deltas since the last checkpoint have grown as large as the state
 written about as often as a row of sums is, and what recovery reads is bounded by twice the state.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -108,7 +108,7 @@ _decode_section: Final = msgspec.msgpack.Decoder(Section).decode
 _decode_delta: Final = msgspec.msgpack.Decoder(list[Change]).decode
 
 
-def delta(sequence: int, changes: list[Change]) -> Iterator[tuple[str, bytes]]:
+def delta(sequence: int, changes: Sequence[msgspec.Struct]) -> Iterator[tuple[str, bytes]]:
     """Yield the cells of a batch's delta."""
     body = _encode(changes)
     body = len(body).to_bytes(_LENGTH_BYTES, "big") + body
@@ -152,7 +152,7 @@ def restore(cells: Mapping[str, bytes], head: Head, state: State) -> Iterator[Ch
             _fill(state, _decode_section(cells[f"s/{head.generation}/{number}"]))
         state.become_quiet(state.beat * BEAT_MS)
         for sequence in range(head.first_delta, head.next_delta):
-            yield from _decode_delta(_joined(cells, sequence))
+            yield from _decode_delta(joined(cells, sequence))
     except KeyError as missing:
         raise StateError(f"cell {missing} is missing; delete the local copy to read it anew") from missing
 
@@ -170,7 +170,13 @@ def _counts(key: str, head: Head) -> bool:
     return key == HEAD or head.first_delta <= int(number) < head.next_delta
 
 
-def _joined(cells: Mapping[str, bytes], sequence: int) -> bytes:
+def joined(cells: Mapping[str, bytes], sequence: int) -> bytes:
+    """Return a delta's encoding, its parts put together.
+
+    Raises:
+        KeyError: one is missing.
+
+    """
     first = cells[f"d/{sequence}/0"]
     size_bytes = _LENGTH_BYTES + int.from_bytes(first[:_LENGTH_BYTES], "big")
     parts = -(-size_bytes // PART_BYTES)
@@ -181,7 +187,7 @@ def _joined(cells: Mapping[str, bytes], sequence: int) -> bytes:
 def _sections(state: State) -> Iterator[Callable[[], Section]]:
     base = Base(state.beat, state.minute, state.settled, state.began, state.said, dict(state.counters))
     yield lambda: base
-    for words in _words(state.vocabulary.everything()):
+    for words in split_news(state.vocabulary.everything()):
         yield partial(Words, words)
     lanes = list(state.sequences.by_source.items())
     for start in range(0, len(lanes), _LANES):
@@ -209,7 +215,8 @@ def _arrays(state: State) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
     yield "workloads", workloads.used, (workloads.keys, *unpacked)
 
 
-def _words(news: News) -> Iterator[News]:
+def split_news(news: News) -> Iterator[News]:
+    """Yield words in pieces that fit a cell."""
     for name in News.__struct_fields__:
         chunk: dict[Any, Any] = {}
         size_bytes = 0
