@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from abdrift.kafka import KafkaSettings
+    from streams.commit import Recovered
     from streams.rates import RatesStep
+    from streams.step import AnyStep
 
 
 async def records(settings: KafkaSettings, topic: str, partition: int) -> AsyncIterator[Any]:
@@ -31,6 +33,12 @@ async def records(settings: KafkaSettings, topic: str, partition: int) -> AsyncI
 
 async def cells(settings: KafkaSettings, step: RatesStep, partition: int) -> tuple[dict[str, bytes], int]:
     """Return what the changelog says of a partition, and the input's next offset by it."""
+    found = await recovered(settings, step, partition)
+    return found.cells, found.redo.offsets.get(step.reads[0].name, 0)
+
+
+async def recovered(settings: KafkaSettings, step: AnyStep, partition: int) -> Recovered:
+    """Return a partition's state as its changelog tells it, read here apart from the engine."""
     fence = Fence()
     kept: dict[bytes, bytes] = {}
     async for one in records(settings, changelog_topic(step.name), partition):
@@ -40,5 +48,4 @@ async def cells(settings: KafkaSettings, step: RatesStep, partition: int) -> tup
             kept.pop(one.key, None)
         else:
             kept[one.key] = one.value
-    found = recover(kept.items())
-    return found.cells, found.redo.offsets.get(step.reads[0].name, 0)
+    return recover(kept.items())
