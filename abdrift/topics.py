@@ -152,7 +152,7 @@ ALERTS = _signals(
     "alerts",
     "What Alertmanager and Flux's notification controller tell",
     ("collectors.alertmanager", "collectors.flux"),
-    ("streams.drift", "streams.health"),
+    ("streams.drift",),
 )
 RATES = Topic(
     name="abdrift.internal.rates.v1",

@@ -20,6 +20,10 @@ class Verb(StrEnum):
     SYNC = "sync"
 
 
+RESOLVE_ALERT = "resolve-alert"
+"""The effect by which an alert is to be resolved: seen later than a corrected field, when its sender says so."""
+
+
 class ExpectedEffect(Fact):
     """One thing that carrying out a command will change."""
 

@@ -17,6 +17,8 @@ class DriftKind(StrEnum):
     CHANGED = "changed"
     DELETED = "deleted"
     ORPHANED = "orphaned"
+    ALERT = "alert"
+    """Alerts fire for it: no drift by itself, and found beside drift."""
 
 
 class FindingState(StrEnum):
@@ -101,7 +103,9 @@ class Finding(Fact):
     held_until: Timestamp | None = Field(default=None, description="A hold annotation on the object or its owner.")
     applied_revision: str | None = None
     desired: GitCommit | None = Field(default=None, description="The commit it should be at, for behind and failing.")
-    closed_because: str | None = Field(default=None, description="corrected, adopted, superseded, exempt, gone, …")
+    closed_because: str | None = Field(
+        default=None, description="corrected, adopted, superseded, exempt, gone, resolved, stale, …"
+    )
     recurrences: int = Field(default=0, description="How often the same drift came back after it was corrected.")
     owner_generation: int | None = None
     owner_artifact_revision: str | None = Field(default=None, description="What its source has fetched, if known.")

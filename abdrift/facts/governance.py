@@ -219,6 +219,40 @@ LOG_ERRORS = "log-errors"
 SERIES_REFUSED = "series-refused"
 
 
+class AlertLabels(Fact):
+    """Which labels of an alert name its object, in its namespace: a kind with a name, else the first that is there."""
+
+    namespace: str = "namespace"
+    kind: str = Field(default="kind", description="Together with `name`.")
+    name: str = "name"
+    kustomization: str = "kustomization"
+    helmrelease: str = "helmrelease"
+    deployment: str = "deployment"
+    statefulset: str = "statefulset"
+    daemonset: str = "daemonset"
+    cronjob: str = "cronjob"
+    job: str = "job_name"
+    pod: str = Field(default="pod", description="Its workload is told from the generated name, if that is known.")
+
+
+class AlertMapping(Fact):
+    """Which alerts become findings, and about what. The first mapping that matches an alert decides."""
+
+    name: str
+    senders: tuple[Literal["alertmanager", "flux"], ...] = Field(default=("alertmanager",), min_length=1)
+    alerts: LabelSelector = Field(default_factory=LabelSelector, description="By the alert's labels.")
+    labels: AlertLabels = AlertLabels()
+
+
+class Alerts(Fact):
+    """What alerts of others mean here. Without a mapping none of them becomes a finding."""
+
+    mappings: tuple[AlertMapping, ...] = Field(default=(), max_length=64)
+    stale_after_seconds: float = Field(
+        default=21_600, ge=1, description="An alert not told again for so long is over; above the repeat_interval."
+    )
+
+
 class Policy(Fact):
     """The declared policy. Subject: `name`. Everything has a safe default: an empty policy observes."""
 
@@ -232,6 +266,7 @@ class Policy(Fact):
     limits: Limits = Limits()
     allowance: DriftAllowance = DriftAllowance()
     ignore: tuple[IgnoreRule, ...] = ()
+    alerts: Alerts = Alerts()
     health: HealthPolicy = HealthPolicy()
     applied_by: str | None = None
     applied_at: Timestamp | None = None

@@ -22,7 +22,7 @@ class AlertmanagerConfig(BaseModel):
 
     path: str = Field(default="/alertmanager", pattern="^/")
     cluster_label: str = Field(default="cluster", min_length=1, description="Names an alert's cluster.")
-    max_labels_bytes: int = Field(default=65_536, ge=1, description="Of one alert; more is refused.")
+    max_labels_bytes: int = Field(default=8_192, ge=1, le=8_192, description="Of one alert; more is refused.")
 
 
 def build(settings: Mapping[str, Any], wiring: Wiring) -> "Webhook":

@@ -18,7 +18,7 @@ class FluxConfig(BaseModel):
 
     path: str = Field(default="/flux", pattern="^/")
     cluster_key: str = Field(default="cluster", min_length=1, description="Names the cluster in an event's metadata.")
-    max_metadata_bytes: int = Field(default=65_536, ge=1, description="Of one event; more is refused.")
+    max_metadata_bytes: int = Field(default=8_192, ge=1, le=8_192, description="Of one event; more is refused.")
 
 
 def build(settings: Mapping[str, Any], wiring: Wiring) -> "Webhook":

@@ -20,6 +20,9 @@ class GitOpsConfig(BaseModel):
     max_clock_skew_seconds: float = Field(default=30, ge=0, description="How far ahead issued_at may be.")
     handled_timeout_seconds: float = Field(default=120, gt=0, description="From the patch to Ready.")
     corrected_timeout_seconds: float = Field(default=30, gt=0, description="From Ready to the findings' closing.")
+    resolved_timeout_seconds: float = Field(
+        default=600, gt=0, description="From then to the alerts' resolving; less where the governor waits less."
+    )
     poll_seconds: float = Field(default=0.1, gt=0, description="Between looks at the object that is followed.")
     veto_namespace: str = "abdrift-system"
     veto_config_map: str = Field(

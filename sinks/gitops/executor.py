@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from abdrift.clock import ClockMs, to_datetime
+from abdrift.clock import ClockMs, to_datetime, to_ms
 from abdrift.facts.base import ClusterRef, ObjectRef
-from abdrift.facts.commands import Command, DecisionReason, Outcome, OutcomeResult, Verb
+from abdrift.facts.commands import RESOLVE_ALERT, Command, DecisionReason, Outcome, OutcomeResult, Verb
 from abdrift.flux import condition
 from abdrift.kubeapi import KubeApiError, Resource
 from abdrift.signing import Trust
@@ -284,13 +284,28 @@ class Executor:
         return flux.applied_revision(obj) == flux.artifact_revision(await self._get(source_ref))
 
     async def _await_findings(self, run: Run) -> None:
-        wanted = run.command.finding_ids
-        closed = await self._findings.wait_closed(wanted, self.config.corrected_timeout_seconds)
+        command = run.command
+        alerts = {effect.finding_id for effect in command.expected_effects if effect.effect == RESOLVE_ALERT}
+        wanted = tuple(i for i in command.finding_ids if i not in alerts)
+        slow = tuple(i for i in command.finding_ids if i in alerts)
+        closed = await self._closed(wanted, self.config.corrected_timeout_seconds, "still-drifted")
+        closed |= await self._closed(slow, self._alerts_patience_seconds(command), "still-firing")
+        if closed:
+            run.times["corrected_at"] = max(closed.values())
+
+    async def _closed(self, wanted: tuple[str, ...], timeout_seconds: float, otherwise: str) -> dict[str, int]:
+        """Return when each of the findings was closed (ms since the epoch); `otherwise` is why that is no success."""
+        closed = await self._findings.wait_closed(wanted, timeout_seconds)
         if missing := [i for i in wanted if i not in closed]:
             raise CommandFailed(
                 OutcomeResult.HANDLED_NOT_CORRECTED,
-                "still-drifted",
+                otherwise,
                 f"{len(missing)} of {len(wanted)} findings are still open: {', '.join(missing[:3])}",
             )
-        if closed:
-            run.times["corrected_at"] = max(closed.values())
+        return closed
+
+    def _alerts_patience_seconds(self, command: Command) -> float:
+        """Return how long alerts may take: the governor gives a command up one lifetime after it has expired."""
+        lifetime_ms = to_ms(command.expires_at) - to_ms(command.issued_at)
+        last_ms = to_ms(command.expires_at) + lifetime_ms // 2
+        return max(0.0, min(self.config.resolved_timeout_seconds, (last_ms - self._clock()) / 1000))

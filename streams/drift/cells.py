@@ -14,6 +14,8 @@
 | `source/<cluster>/<object id>` | a source: its artifact, and the owners that follow it |
 | `object/<cluster>/<object id>` | an object: as it is, and as it was last proven |
 | `scaler/<cluster>/<object id>` | the HorizontalPodAutoscaler that targets an object |
+| `alerting/<cluster>` | which alerts fire for which objects, and which were resolved of late |
+| `alerts/<cluster>/<object id>` | the alerts that fire for an object |
 | `finding/<drift kind>/<cluster>/<object id>` | the last finding about an object |
 
 An object id is `group/kind/namespace/name`: it names the thing, not its version or UID. Documents are masked JSON.
@@ -285,6 +287,36 @@ class ObjectCell(Cell, frozen=True, kw_only=True, tag="object"):
     """When what a reconcile left, though it is not as it was proven, is taken for its baseline; 0 for never."""
 
 
+class FiringAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert that fires, as it was told last. `labels` is a JSON object."""
+
+    sender: str
+    name: str
+    severity: str
+    message: str
+    starts_ms: int
+    observed_ms: int
+    told_ms: int
+    """Append time of the row that told it last."""
+    labels: bytes
+
+
+class AlertsCell(Cell, frozen=True, kw_only=True, tag="alerts"):
+    """The alerts that fire for one object, by fingerprint."""
+
+    ref: Ref
+    firing: dict[str, FiringAlert] = {}
+    ended: str = ""
+    """Why the last one does not any more."""
+
+
+class AlertingCell(Cell, frozen=True, kw_only=True, tag="alerting"):
+    """By fingerprint: the object for which an alert fires, and when one that does not any more was resolved."""
+
+    firing: dict[str, str] = {}
+    resolved: dict[str, int] = {}
+
+
 class ScalerCell(Cell, frozen=True, kw_only=True, tag="scaler"):
     """The bounds of the autoscaler that targets an object."""
 
@@ -320,5 +352,7 @@ AnyCell = (
     | SourceCell
     | ObjectCell
     | ScalerCell
+    | AlertsCell
+    | AlertingCell
     | FindingCell
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from abdrift.clock import to_datetime
-from abdrift.facts.base import ClusterRef, Evidence, ObjectRef, SourceEvidence
+from abdrift.facts.base import ClusterRef, Evidence, ObjectRef
 from abdrift.facts.drift import Certainty, DriftKind, FieldChange, Finding, FindingState, Times
 from abdrift.topics import FINDING, FLEET_DRIFT
 from streams.drift import evidence, references
@@ -139,10 +139,10 @@ def _owner(ref: Ref | None) -> ObjectRef | None:
 
 
 def _evidence(work: Work, draft: Draft) -> Evidence:
-    others: tuple[SourceEvidence, ...] = ()
+    others = draft.sources
     if draft.remote_url:
         remote = work.get(f"remote/{draft.remote_url}", RemoteCell) or RemoteCell()
-        others = (evidence.remote(draft.remote_url, remote.observed_ms, detail_of(remote).error),)
+        others = (*others, evidence.remote(draft.remote_url, remote.observed_ms, detail_of(remote).error))
     return evidence.of_kinds(draft.cluster, work.cluster(draft.cluster), draft.kinds, others)
 
 

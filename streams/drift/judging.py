@@ -3,7 +3,7 @@
 import msgspec
 
 from abdrift.facts.drift import DriftKind
-from streams.drift import baseline, changed, deleted, evidence, orphaned, references, suspended
+from streams.drift import alerts, baseline, changed, deleted, evidence, orphaned, references, suspended
 from streams.drift.cells import ObjectCell, OwnerCell
 from streams.drift.work import Work
 
@@ -23,6 +23,7 @@ def judge(work: Work, cluster: str, oid: str) -> None:
         work.refuse("unjudgeable", f"{references.spoken(cell.ref)}: {type(error).__name__}: {error}")
         if owner is not None:
             work.put_owner(cluster, msgspec.structs.replace(owner, objects={**owner.objects, oid: "unknown"}))
+    alerts.judge(work, cluster, oid)
 
 
 def _judge(work: Work, cluster: str, cell: ObjectCell, owner: OwnerCell | None) -> None:

@@ -40,6 +40,7 @@ def absorb(work: Work, record: Input, verify: Verify) -> None:
         work.declare(policy)
     for cluster in sorted(work.partition.due_ms):
         cell = work.cluster(cluster)
+        work.wake(cluster, "alerts.policy|", work.now_ms)
         for index, oid in enumerate((*cell.owners, *cell.sources)):
             what = "owner" if oid in cell.owners else "source"
             work.wake(cluster, f"{what}.policy|{oid}", work.now_ms + index * _SPREAD_MS)

@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from abdrift.signals import alerts as alert_signal
+from abdrift.signals.alerts import AlertRow
 from abdrift.signals.objects import ObjectRow, Op, rows_of
-from abdrift.topics import FLEET_DRIFT, FLEET_INVENTORY, FLEET_POLICY, OBJECTS, Topic
+from abdrift.topics import ALERTS, FLEET_DRIFT, FLEET_INVENTORY, FLEET_POLICY, OBJECTS, Topic
 from streams.drift import (
+    alerts,
     behind,
     failing,
     findings,
@@ -47,7 +50,7 @@ class DriftStep:
     """A step as `streams.step.Step` asks for. `verify` refuses policies that no trusted key signed."""
 
     name = "drift"
-    reads: tuple[Topic, ...] = (OBJECTS, FLEET_POLICY)
+    reads: tuple[Topic, ...] = (OBJECTS, ALERTS, FLEET_POLICY)
     writes: tuple[Topic, ...] = (FLEET_DRIFT, FLEET_INVENTORY)
     cell_type = AnyCell
 
@@ -59,7 +62,7 @@ class DriftStep:
         work = Work(cells)
         for record in batch.inputs:
             self._absorb(work, record)
-        return Result(work.result(), work.facts, work.refused)
+        return Result(work.result(), work.facts, work.refused, passed_over=work.passed_over)
 
     def _absorb(self, work: Work, record: Input) -> None:
         work.cause = record.cause()
@@ -71,6 +74,11 @@ class DriftStep:
         if record.topic == FLEET_POLICY.name:
             policies.absorb(work, record, self._verify)
             _fire(work)
+        elif record.frame is not None and record.topic == ALERTS.name:
+            for number, alert in enumerate(alert_signal.rows_of(record.frame.batch)):
+                work.cause = record.cause(number)
+                _absorb_alert(work, alert)
+                _settle(work)
         elif record.frame is not None:
             epochs = [(part.source, part.epoch) for part in record.frame.parts for _ in range(part.rows)]
             for number, row in enumerate(rows_of(record.frame.batch)):
@@ -98,6 +106,15 @@ def _absorb_row(work: Work, row: ObjectRow) -> None:
         # Objects are anyone's JSON: a shape that Kubernetes would not serve is refused here, whatever it broke.
         work.undo()
         work.refuse("bad-row", f"{row.op} {row.kind} {row.namespace}/{row.name}: {type(error).__name__}: {error}")
+
+
+def _absorb_alert(work: Work, row: AlertRow) -> None:
+    work.begin()
+    try:
+        alerts.absorb(work, row)
+    except ValueError as error:
+        work.undo()
+        work.refuse("bad-row", f"{row.sender} {row.name}: {error}")
 
 
 def _count(work: Work, cluster: str) -> None:
@@ -136,6 +153,10 @@ def _look_again(work: Work, cluster: str, what: str) -> None:
             owners.judge_unsettled(work, cluster, owner)
     elif noun == "source":
         work.sources[cluster, name] = None
+    elif noun == "alerts" and name:
+        alerts.forget_stale(work, cluster, name)
+    elif noun == "alerts":
+        alerts.remap(work, cluster)
     elif noun == "silence":
         watches.silence(work, cluster)
     elif noun == "tombs":
@@ -192,4 +213,5 @@ def _judge_owner(work: Work, cluster: str, oid: str) -> None:
     judged = suspended.judge_owner(work, cluster, judged)
     if judged != owner:
         work.put_owner(cluster, judged)
+    alerts.judge(work, cluster, oid)
     work.verdicts[cluster, oid] = None

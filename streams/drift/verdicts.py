@@ -7,7 +7,7 @@ import msgspec
 
 from abdrift.clock import to_datetime
 from abdrift.facts.base import ClusterRef
-from abdrift.facts.drift import OwnerVerdict, Verdict
+from abdrift.facts.drift import DriftKind, OwnerVerdict, Verdict
 from abdrift.topics import FLEET_DRIFT, VERDICT
 from streams.drift import activity, deleted, evidence, failing, orphaned, references
 from streams.drift.cells import ClusterCell, OwnerCell
@@ -86,8 +86,9 @@ def _verdict(work: Work, cluster: str, owner: OwnerCell) -> OwnerVerdict:
 
 
 def _drifts(owner: OwnerCell) -> tuple[str, ...]:
-    """Return the kinds of drift that are proven of the owner or its objects."""
-    return tuple(sorted({key.split("/")[1] for key, proven in owner.open.items() if proven}))
+    """Return the kinds of drift that are proven of the owner or its objects. An alert is none."""
+    kinds = {key.split("/")[1] for key, proven in owner.open.items() if proven}
+    return tuple(sorted(kinds - {DriftKind.ALERT.value}))
 
 
 def _doubts(work: Work, seen: ClusterCell, owner: OwnerCell, kinds: set[str]) -> tuple[str, ...]:

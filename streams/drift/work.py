@@ -3,6 +3,7 @@
 The cells given to a step are never touched; what changes lies over them until the batch ends.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from pydantic import BaseModel
 
+from abdrift.facts.base import SourceEvidence
 from abdrift.facts.drift import Certainty, Corrects, DriftKind, FieldChange, GitCommit
 from abdrift.facts.governance import Policy
 from abdrift.topics import FactType, Topic
@@ -58,6 +60,8 @@ class Draft:
     """`group/kind` of the watches it rests on."""
     remote_url: str = ""
     """The Git remote it rests on, where it does."""
+    sources: tuple[SourceEvidence, ...] = ()
+    """What else it rests on."""
 
 
 @dataclass(slots=True)
@@ -68,6 +72,8 @@ class Work:
     changed: dict[str, AnyCell | None] = field(default_factory=dict)
     facts: list[Outgoing] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """What was read and does not count, by reason."""
     now_ms: int = 0
     """Append time of the record at hand."""
     epoch: tuple[str, int] = ("", 0)
@@ -185,6 +191,10 @@ class Work:
     def refuse(self, reason: str, message: str) -> None:
         """Dead-letter the row at hand."""
         self.refused.append(Refused(self.cause, reason, message))
+
+    def pass_over(self, reason: str) -> None:
+        """Count what was read and does not count."""
+        self.passed_over[reason] += 1
 
     def begin(self) -> None:
         """Begin a row; `undo` comes back to here."""

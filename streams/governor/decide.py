@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from abdrift.clock import to_datetime
 from abdrift.facts.base import ClusterRef
 from abdrift.facts.commands import Decision, DecisionResult, Verb
+from abdrift.facts.drift import DriftKind
 from abdrift.facts.governance import Mode, Policy
 from abdrift.signing import Signer
 from abdrift.topics import DECISION, FLEET_DECISIONS
@@ -125,7 +126,7 @@ def _case(
     affected = [f for f in findings if f.finding_id in asked or (is_affected(f) and f.settle_ms <= work.now_ms)]
     owner = work.get(asking[0].owner_key, OwnerCell)
     assert owner is not None, "findings under consideration have an owner"
-    for finding in asking:
+    for finding in (f for f in asking if f.kind is not DriftKind.ALERT):
         owner = see_fight(work, policy, owner, finding)
     return Case(work, policy, cluster, owner, verb, asking, affected, findings)
 

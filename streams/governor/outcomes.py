@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from abdrift.facts.commands import Outcome, OutcomeResult
+from abdrift.facts.drift import DriftKind
 from abdrift.facts.governance import Policy
 from abdrift.flux import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER
 from streams.governor import breaker, budgets
@@ -12,6 +13,7 @@ from streams.governor.cells import (
     FightNote,
     FindingCell,
     OwnerCell,
+    Target,
     command_key,
     finding_key,
 )
@@ -99,13 +101,20 @@ def _note_correction(work: Work, command: CommandCell) -> None:
     owner = work.get(command.owner_key, OwnerCell)
     if owner is None:
         return
-    news = tuple(Correction(t.object_identity, t.paths, work.now_ms) for t in command.targets)
+    # An alert is not undone by a manager; that its object was asked for twice is no fight.
+    fields = (t for t in command.targets if not _is_alert(work, t))
+    news = tuple(Correction(t.object_identity, t.paths, work.now_ms) for t in fields)
     corrections = (*_recent(work, owner), *news)[-MAX_CORRECTIONS:]
     work.put(owner.key, replace(owner, corrections=corrections, attempts=0, next_ms=0, last_result=""))
     for target in command.targets:
         finding = work.get(finding_key(target.finding_id), FindingCell)
         if finding and not finding.closed:
             work.put(finding_key(target.finding_id), replace(finding, settle_ms=work.now_ms + SETTLE_MS))
+
+
+def _is_alert(work: Work, target: Target) -> bool:
+    finding = work.get(finding_key(target.finding_id), FindingCell)
+    return finding is not None and finding.kind is DriftKind.ALERT
 
 
 def _recent(work: Work, owner: OwnerCell) -> tuple[Correction, ...]:

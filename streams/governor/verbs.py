@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from abdrift.facts.commands import DecisionResult, Verb
+from abdrift.facts.commands import RESOLVE_ALERT, DecisionResult, Verb
 from abdrift.facts.drift import Corrects, DriftKind
 from abdrift.facts.governance import Mode, Policy, Rule
 from streams.governor.cells import FindingCell, OwnerCell, Reason
@@ -19,7 +19,12 @@ _EFFECTS = {
     DriftKind.BEHIND: "apply-revision",
     DriftKind.FAILING: "retry-apply",
     DriftKind.SUSPENDED: "resume-reconciliation",
+    DriftKind.ALERT: RESOLVE_ALERT,
 }
+
+
+_LISTED = frozenset({DriftKind.FAILING, DriftKind.ALERT})
+"""Kinds that a rule must name to be acted on: nothing differs that a reconcile would surely undo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,9 @@ def choose(policy: Policy, labels: Mapping[str, str], owner: OwnerCell, finding:
         return Choice(finding, reason=Reason("no-rule", "no rule of the policy matches it"))
     if rule.mode is Mode.OBSERVE:
         return Choice(finding, rule, reason=Reason("observe", f"rule {rule.name!r} only observes"))
-    if finding.kind is DriftKind.FAILING and DriftKind.FAILING not in rule.kinds:
-        text = f"a retry needs `failing` among the kinds of rule {rule.name!r}"
-        return Choice(finding, rule, reason=Reason("failing-not-listed", text))
+    if finding.kind in _LISTED and finding.kind not in rule.kinds:
+        text = f"that needs `{finding.kind}` among the kinds of rule {rule.name!r}"
+        return Choice(finding, rule, reason=Reason(f"{finding.kind}-not-listed", text))
     verb, reason = _helpful(owner, finding)
     if verb is None:
         return Choice(finding, rule, None, DecisionResult.REFUSED, reason)
@@ -95,6 +100,8 @@ def _helpful(owner: OwnerCell, finding: FindingCell) -> tuple[Verb | None, Reaso
                 return Verb.RESUME, None
             text = f"{finding.object.kind} {finding.object.name} opts out by annotation; remove that by hand"
             return None, Reason("suspended-by-annotation", text)
+        case DriftKind.ALERT if finding.corrects is Corrects.NO:
+            return None, Reason("reconcile-would-not-correct", f"a reconcile would not help: {finding.corrects_reason}")
         case _:
             return Verb.RECONCILE, None
 

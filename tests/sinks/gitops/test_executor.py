@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from abdrift.clock import to_datetime
 from abdrift.facts.commands import Outcome, Verb
 from abdrift.kubeapi import KubeApiError
 from sinks.gitops import flux
@@ -64,9 +65,11 @@ class FakeFindings:
 
     def __init__(self, **closed_ms: int) -> None:
         self.closed_ms = closed_ms
+        self.asked: list[tuple[tuple[str, ...], float]] = []
 
     async def wait_closed(self, finding_ids: tuple[str, ...], timeout_seconds: float) -> dict[str, int]:
         assert timeout_seconds > 0
+        self.asked.append((finding_ids, timeout_seconds))
         return {i: self.closed_ms[i] for i in finding_ids if i in self.closed_ms}
 
 
@@ -155,6 +158,45 @@ async def test_other_endings(
     bench = Bench(api, findings)
     assert await bench.run(signed(command(**changes))) == results
     assert bench.reason == reason
+
+
+def effect(finding_id: str, effect: str) -> dict[str, Any]:
+    return {"finding_id": finding_id, "object": {"kind": "Deployment", "name": "web"}, "effect": effect}
+
+
+WITH_ALERT = command(
+    finding_ids=("f1", "a1"),
+    expected_effects=(effect("f1", "restore-fields"), effect("a1", "resolve-alert")),
+)
+
+
+@pytest.mark.parametrize(
+    ("closed", "result", "reason"),
+    [
+        pytest.param({"f1": NOW_MS + 900, "a1": NOW_MS + 60_000}, "corrected", None, id="resolved"),
+        pytest.param({"f1": NOW_MS + 900}, "handled-not-corrected", "still-firing", id="still-firing"),
+        pytest.param({"a1": NOW_MS + 60_000}, "handled-not-corrected", "still-drifted", id="still-drifted"),
+    ],
+)
+async def test_an_alert_s_end_is_part_of_the_outcome(closed: dict[str, int], result: str, reason: str | None) -> None:
+    bench = Bench(FakeApi(), FakeFindings(**closed))
+    assert await bench.run(signed(WITH_ALERT)) == ["accepted", result]
+    last = bench.published[-1][1]
+    assert [each.code for each in last.reasons] == ([reason] if reason else [])
+    if not reason:
+        assert last.corrected_at == to_datetime(NOW_MS + 60_000)
+
+
+async def test_an_alert_is_waited_for_longer_but_no_longer_than_the_governor_does() -> None:
+    findings = FakeFindings(f1=NOW_MS + 900, a1=NOW_MS + 60_000)
+    await Bench(FakeApi(), findings, resolved_timeout_seconds=120).run(signed(WITH_ALERT))
+    assert findings.asked == [(("f1",), 30), (("a1",), 120)]
+    findings.asked.clear()
+    await Bench(FakeApi(), findings, resolved_timeout_seconds=3600).run(signed(WITH_ALERT))
+    ((_, _), (ids, seconds)) = findings.asked
+    # Its life is 300 s; the governor gives it up 600 s after it was issued.
+    assert ids == ("a1",)
+    assert 300 < seconds <= 450
 
 
 async def test_a_newer_artifact_than_the_expected_is_left_alone() -> None:

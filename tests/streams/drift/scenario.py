@@ -4,6 +4,7 @@ Shapes (conditions, history, managedFields, their order) are those seen on a rea
 """
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,8 @@ from abdrift.facts.drift import Finding, FindingState, OwnerVerdict
 from abdrift.facts.governance import Policy
 from abdrift.facts.inventory import ClusterInventory
 from abdrift.frames import decode, encode
+from abdrift.signals.alerts import ALERTS, AlertRow
+from abdrift.signals.alerts import columns_of as alert_columns_of
 from abdrift.signals.objects import (
     OBJECTS,
     HeartbeatDetail,
@@ -28,6 +31,7 @@ from abdrift.signals.objects import (
     encode_detail,
 )
 from abdrift.signing import SignatureRefused
+from abdrift.topics import ALERTS as ALERTS_TOPIC
 from abdrift.topics import FINDING, FLEET_POLICY, INVENTORY, POLICY, VERDICT
 from abdrift.topics import OBJECTS as OBJECTS_TOPIC
 from streams.drift.step import DriftStep
@@ -272,6 +276,7 @@ class Scenario:
         self.inputs: list[Input] = []
         self.facts: list[Outgoing] = []
         self.refused: list[Refused] = []
+        self.passed_over: Counter[str] = Counter()
         self.last: list[Outgoing] = []
 
     def copied(self) -> "Scenario":
@@ -291,6 +296,12 @@ class Scenario:
         encoded = encode(OBJECTS, columns_of(rows), (self.agent, 1, self.offset))
         frame = decode(encoded.value, encoded.headers)
         return self._input(Input(OBJECTS_TOPIC.name, 0, self.offset, self.now_ms, frame=frame))
+
+    def alerted(self, *rows: AlertRow) -> "Scenario":
+        """What a receiver of alerts delivered."""
+        encoded = encode(ALERTS, alert_columns_of(rows), ("alertmanager/receiver-0", 1, self.offset))
+        frame = decode(encoded.value, encoded.headers)
+        return self._input(Input(ALERTS_TOPIC.name, 0, self.offset, self.now_ms, frame=frame))
 
     def tick(self, ms: int = 0) -> "Scenario":
         self.now_ms += ms
@@ -314,6 +325,7 @@ class Scenario:
                 self.cells.pop(key, None)
             else:
                 self.cells[key] = cell
+        self.passed_over.update(result.passed_over)
         self.last = list(result.facts)
         self.facts += result.facts
         self.refused += result.refused

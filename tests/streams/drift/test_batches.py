@@ -141,5 +141,6 @@ def test_work_does_not_grow_with_what_is_at_rest() -> None:
 
 def test_a_step_says_what_it_reads_and_writes() -> None:
     step = DriftStep(trusting)
-    assert [topic.name for topic in step.reads] == ["abdrift.signals.objects.v1", "abdrift.fleet.policy.v1"]
+    reads = ["abdrift.signals.objects.v1", "abdrift.signals.alerts.v1", "abdrift.fleet.policy.v1"]
+    assert [topic.name for topic in step.reads] == reads
     assert [topic.name for topic in step.writes] == ["abdrift.fleet.drift.v1", "abdrift.fleet.inventory.v1"]

@@ -13,6 +13,7 @@ APPROVE = {"mode": "approve"}
 OWNER_SUBJECT = "owner/edge-1/Kustomization/flux-system/apps"
 AWAITING_VERB = "awaiting-approval: verb-needs-approval"
 SUSPENDED = {"kind": "suspended", "object": OWNER, "fields": []}
+ALERT = {"kind": "alert", "fields": [], "reconcile_corrects": "unknown"}
 
 CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     # a case is a rule, a finding, and what is decided
@@ -27,6 +28,20 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "suspended-by-annotation": ({}, {"kind": "suspended"}, "refused: suspended-by-annotation"),
     "failing-unlisted": ({}, {"kind": "failing"}, "observed: failing-not-listed"),
     "failing-listed": ({"kinds": ["failing"]}, {"kind": "failing"}, "commanded: allowed"),
+    "alert-unlisted": ({}, ALERT, "observed: alert-not-listed"),
+    "alert-listed": ({"kinds": ["alert"]}, ALERT, "commanded: allowed"),
+    "alert-that-a-reconcile-leaves": (
+        {"kinds": ["alert"]},
+        {**ALERT, "reconcile_corrects": "no"},
+        "refused: reconcile-would-not-correct",
+    ),
+    "alert-about-what-nobody-owns": ({"kinds": ["alert"]}, {**ALERT, "owner": None}, "observed: no-owner"),
+    "alert-held": (
+        {"kinds": ["alert"]},
+        {**ALERT, "held_until": stamp(START_MS + 60_000)},
+        "refused: held",
+    ),
+    "alert-contested": ({"kinds": ["alert"]}, {**ALERT, "contested": True}, "refused: contested"),
     "verb-not-allowed": ({"verbs": ["refresh"]}, {}, "refused: verb-not-allowed"),
     "mode-observe": ({"mode": "observe"}, {}, "observed: observe"),
     "mode-approve": (APPROVE, {}, "awaiting-approval: mode-approve"),
@@ -188,6 +203,24 @@ def test_a_command_names_everything_it_affects() -> None:
     assert command.target.model_dump(exclude_none=True) == OWNER
     assert (command.policy, command.attempt, command.fencing) == ("default@1", 1, 1)
     assert (command.expires_at - command.issued_at).total_seconds() == 300
+
+
+def test_a_command_for_an_alert_names_what_it_would_undo() -> None:
+    world = acting(rule={"kinds": ["alert", "changed"], "grace_seconds": 5})
+    world.tell(world.finding("f1"), world.finding("a1", kind="alert", fields=[], reconcile_corrects="yes"))
+    world.wait(6)
+    (command,) = world.commands
+    assert [(e.finding_id, e.effect) for e in command.expected_effects] == [
+        ("a1", "resolve-alert"),
+        ("f1", "restore-fields"),
+    ]
+
+
+def test_a_command_for_drift_does_not_wait_for_an_alert_that_no_rule_lists() -> None:
+    world = acting(rule={"grace_seconds": 5})
+    world.tell(world.finding("a1", kind="alert", fields=[], reconcile_corrects="unknown"), world.finding("f1"))
+    world.wait(6)
+    assert [command.finding_ids for command in world.commands] == [("f1",)]
 
 
 def test_a_finding_with_very_many_paths_is_about_the_whole_object() -> None:

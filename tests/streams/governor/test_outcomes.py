@@ -200,6 +200,21 @@ def test_a_fight_is_stopped_after_two_rounds_and_both_are_named() -> None:
     assert len(world.commands) == 3
 
 
+def test_an_alert_that_is_resolved_with_an_edit_is_no_round_of_a_fight() -> None:
+    world = acting(rule={"kinds": ["alert", "changed"], "grace_seconds": 1}, **{**FAST, "fight": {"rounds": 2}})
+    alert = {**FOUGHT, "kind": "alert", "fields": [], "reconcile_corrects": "yes"}
+    for number in range(2):
+        world.tell(world.inventory(), world.finding(f"a{number}", **alert), world.finding(f"r{number}", **FOUGHT))
+        world.wait(2)
+        assert len(world.commands) == number + 1
+        world.tell(world.outcome(world.commands[-1]))
+        world.tell(world.closing(f"a{number}", **alert), world.closing(f"r{number}", **FOUGHT))
+        world.wait(10)
+    world.tell(world.finding("a2", **alert))
+    world.wait(2)
+    assert (world.last, len(world.commands)) == ("commanded: allowed", 3)
+
+
 def test_a_fight_over_a_whole_object_is_over_any_of_its_fields() -> None:
     world = acting(**FAST)
     round_of_fight(world, 0, kind="deleted", fields=[])
