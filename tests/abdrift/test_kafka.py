@@ -1,7 +1,10 @@
+import asyncio
 import datetime as dt
 import ipaddress
+import json
 import os
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
-from abdrift import kafka
+from abdrift import frames, kafka, provision, topics
 from abdrift.broker import EmbeddedBroker, ports
 from abdrift.cli.kafka import with_kafka
-from abdrift.kafka import KafkaSettings, KafkaUnreachableError, SettingsError
+from abdrift.kafka import KafkaSettings, KafkaUnreachableError, SettingsError, environment_name
+from abdrift.partitions import partition_of
+from abdrift.signals.objects import OBJECTS, HeartbeatDetail, ObjectRow, Op, columns_of, encode_detail
+from streams.commit import NOBODY, Owner
+from streams.preparation import changelog_topic
 
 PASSWORD = 's3cret, of "course" \\o/'
 KEY_PASSWORD = "opens the key"
@@ -273,6 +280,40 @@ async def test_records_pass_through_tls_and_sasl(secrets: Callable[..., KafkaSet
     async with kafka.consumer(settings, "secured") as consumer:
         assert (await consumer.getone()).value == value
     assert await kafka.partition_count(settings, "secured") == 3
+
+
+@pytest.mark.parts
+async def test_a_worker_reads_keeps_and_says_through_tls_and_sasl(
+    secrets: Callable[..., KafkaSettings], tmp_path: Path
+) -> None:
+    settings = secrets()
+    await provision.create(settings, partitions=2, replication=1)
+    heartbeat = HeartbeatDetail(cluster_uid="u", interval_ms=60_000, started_ms=1)
+    row = ObjectRow(cluster="edge", op=Op.HEARTBEAT, observed_ms=1, detail=encode_detail(heartbeat))
+    frame = frames.encode(OBJECTS, columns_of([row]), ("kubernetes/edge", 1, 1))
+    partition = partition_of("edge", 2)
+    async with kafka.producer(settings) as producer:
+        await producer.send_and_wait(topics.OBJECTS.name, frame.value, partition=partition, headers=list(frame.headers))
+    given = {name: str(value) for name, value in settings.model_dump(exclude_defaults=True).items()}
+    given |= {"ssl_key_password": KEY_PASSWORD, "sasl_password": PASSWORD}
+    command = [sys.executable, "-m", "abdrift", "worker", "drift", "--data", str(tmp_path), "--keys", str(tmp_path)]
+    environment = {environment_name(field): value for field, value in given.items()}
+    with (tmp_path / "worker.log").open("wb") as log:
+        worker = await asyncio.create_subprocess_exec(*command, env=os.environ | environment, stdout=log, stderr=log)
+    try:
+        async with kafka.consumer(settings, topics.FLEET_INVENTORY.name) as consumer, asyncio.timeout(60):
+            said = await consumer.getone()
+        worker.terminate()
+        assert await worker.wait() == 0
+        assert json.loads(said.value)["cluster"] == "edge"
+        async with kafka.consumer(settings, changelog_topic("drift")) as consumer, asyncio.timeout(60):
+            assert Owner.of((await consumer.getone()).headers) != NOBODY
+    except TimeoutError:
+        raise AssertionError((tmp_path / "worker.log").read_text()) from None
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+            await worker.wait()
 
 
 @pytest.mark.parts
