@@ -42,11 +42,11 @@ class _Pattern:
     """What a secret looks like: the group `secret` of `expression`. Texts without any of `hints` are not searched."""
 
     expression: re.Pattern[str]
-    hints: tuple[str, ...] = ("",)
+    hints: tuple[str, ...]
 
 
 def _pattern(expression: str, *hints: str) -> _Pattern:
-    return _Pattern(re.compile(expression, re.IGNORECASE | re.DOTALL), hints)
+    return _Pattern(re.compile(expression, re.IGNORECASE | re.DOTALL), hints or ("",))
 
 
 _ASSIGNED: Final = (
