@@ -141,11 +141,11 @@ def _fleet(
 
 OBJECTS = _signals(
     "objects",
-    "Kubernetes objects as an agent saw them, and remote Git heads",
-    ("collectors.kubernetes", "collectors.git"),
-    ("streams.drift", "streams.health"),
+    "Kubernetes objects as an agent saw them, declared clusters, and remote Git heads",
+    ("collectors.kubernetes", "collectors.hub", "collectors.inventory", "collectors.git"),
+    ("streams.drift", "streams.health", "collectors.hub"),
 )
-EVENTS = _signals("events", "Kubernetes Events", ("collectors.kubernetes",), ("streams.rates",))
+EVENTS = _signals("events", "Kubernetes Events", ("collectors.kubernetes", "collectors.hub"), ("streams.rates",))
 SAMPLES = _signals("samples", "Values of Prometheus time series", ("collectors.prometheus",), ("streams.levels",))
 LOGS = _signals("logs", "Log lines, in one shape", ("collectors.logs",), ("streams.levels",))
 ALERTS = _signals(

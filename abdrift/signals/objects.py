@@ -10,6 +10,8 @@ A row is an object (`ADDED`, `MODIFIED`, `DELETED`, `LISTED`) or a word about th
 - `READ`: an owner (Kustomization, HelmRelease) as the agent read it after an object of it had been written;
   `resource_version` is the owner's, `detail` holds `ReadDetail`. So a reader knows whether it has all of the owner's
   rows that came before that write: rows of different kinds come from different watches, which nothing orders.
+- `INVENTORY`: somebody declares that the cluster is there, with its labels, or takes that back. `detail` holds
+  `InventoryDetail`. It says nothing of how the cluster is.
 - `REMOTE`: the head of a remote Git repository. `cluster` is empty, since it is said once for all that follow it, to
   every partition; `name` is the URL; `detail` holds `RemoteDetail`.
 """
@@ -61,6 +63,7 @@ class Op(StrEnum):
     LOST = "lost"
     HEARTBEAT = "heartbeat"
     READ = "read"
+    INVENTORY = "inventory"
     REMOTE = "remote"
 
 
@@ -136,6 +139,15 @@ class HeartbeatDetail(msgspec.Struct, frozen=True, kw_only=True):
     """How many list-watches there are, by state: listing, open, broken, lost."""
     dropped: dict[str, int] = {}
     """Rows not sent, by reason, since the agent started."""
+
+
+class InventoryDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What is declared of a cluster, whole; each such row takes the place of the one before."""
+
+    labels: dict[str, str] = {}
+    """site, region, environment, customer, wave, node-kinds and others. They stand before an agent's own."""
+    withdrawn: bool = False
+    """No inventory names the cluster any more."""
 
 
 class RemoteDetail(msgspec.Struct, frozen=True, kw_only=True):

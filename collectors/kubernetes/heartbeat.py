@@ -21,7 +21,7 @@ _PROMISE = 2
 """How many intervals a heartbeat vouches for: one may be late."""
 _VERSION_EVERY = 120
 UNREACHABLE = "unreachable"
-_REASONS = {HTTPStatus.UNAUTHORIZED: "unauthorized", HTTPStatus.FORBIDDEN: "forbidden"}
+_REASONS: dict[int, str] = {HTTPStatus.UNAUTHORIZED: "unauthorized", HTTPStatus.FORBIDDEN: "forbidden"}
 
 
 @dataclass(slots=True)

@@ -84,6 +84,9 @@ class ClusterCell(Cell, frozen=True, kw_only=True, tag="cluster"):
     row: int = 0
     uid: str = ""
     labels: dict[str, str] = {}
+    """As its agent has them."""
+    declared: dict[str, str] | None = None
+    """As the inventory has them; None where it does not name the cluster."""
     kubernetes_version: str = ""
     first_seen_ms: int = 0
     heartbeat_ms: int = 0

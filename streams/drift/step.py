@@ -39,6 +39,7 @@ _ABSORB: dict[str, Callable[[Work, ObjectRow], None]] = {
     Op.LOST: watches.lost,
     Op.HEARTBEAT: watches.heartbeat,
     Op.READ: owners.absorb_read,
+    Op.INVENTORY: inventory.declare,
     Op.LISTED: objects.absorb,
     Op.ADDED: objects.absorb,
     Op.MODIFIED: objects.absorb,

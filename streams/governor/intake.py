@@ -34,7 +34,7 @@ def take_inventory(work: Work, inventory: ClusterInventory) -> None:
     """Take in what a cluster is."""
     key = cluster_key(inventory.cluster.name)
     known = work.get(key, ClusterCell)
-    last_seen_ms = max(to_ms(inventory.last_seen), _ms(inventory.evidence.as_of))
+    last_seen_ms = max(_ms(inventory.last_seen), _ms(inventory.evidence.as_of))
     if known and last_seen_ms < known.last_seen_ms:
         return
     fresh = ClusterCell(

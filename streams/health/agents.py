@@ -2,7 +2,7 @@
 
 import msgspec
 
-from abdrift.signals.objects import CLUSTER, HeartbeatDetail, LostDetail, ObjectRow, SyncDetail
+from abdrift.signals.objects import CLUSTER, HeartbeatDetail, InventoryDetail, LostDetail, ObjectRow, SyncDetail
 from streams.health import resources, wholes
 from streams.health.cells import Cluster
 from streams.health.work import Work
@@ -31,6 +31,14 @@ def heartbeat(work: Work, name: str, detail: HeartbeatDetail) -> None:
     if before.silent:
         _judge_all(work, name)
     wholes.touch_cluster(work, name)
+
+
+def declared(work: Work, name: str, detail: InventoryDetail) -> None:
+    """Take word that a cluster is in the inventory: it is unknown until somebody sees it, and never absent."""
+    if not detail.withdrawn:
+        wholes.touch_cluster(work, name)
+    elif not work.cluster(name).heartbeat_ms:
+        wholes.forget_cluster(work, name)
 
 
 def lost(work: Work, row: ObjectRow, detail: LostDetail) -> None:

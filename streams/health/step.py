@@ -8,7 +8,15 @@ import msgspec
 from abdrift.facts.health import HealthScope
 from abdrift.frames import Frame
 from abdrift.signals import objects, rates
-from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, Op, SyncDetail, decode_detail
+from abdrift.signals.objects import (
+    HeartbeatDetail,
+    InventoryDetail,
+    LostDetail,
+    ObjectRow,
+    Op,
+    SyncDetail,
+    decode_detail,
+)
 from abdrift.topics import FLEET_HEALTH, OBJECTS, RATES, Topic
 from streams.health import agents, resources, warnings, wholes
 from streams.health.assess import ASSESSORS
@@ -66,6 +74,8 @@ def _take_object(work: Work, row: ObjectRow) -> None:
         match row.op:
             case Op.HEARTBEAT:
                 agents.heartbeat(work, row.cluster, decode_detail(row, HeartbeatDetail))
+            case Op.INVENTORY:
+                agents.declared(work, row.cluster, decode_detail(row, InventoryDetail))
             case Op.LOST:
                 agents.lost(work, row, decode_detail(row, LostDetail))
             case Op.SYNCED:

@@ -7,7 +7,8 @@ import pytest
 
 from abdrift import frames
 from abdrift.signals import objects, rates
-from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, SyncDetail, encode_detail
+from abdrift.signals.objects import CLUSTER as CLUSTER_KIND
+from abdrift.signals.objects import HeartbeatDetail, InventoryDetail, LostDetail, ObjectRow, SyncDetail, encode_detail
 from abdrift.signals.rates import RateRow
 from streams.health import HealthStep
 from streams.step import Batch, Input
@@ -240,3 +241,36 @@ def test_ids_are_unique_and_the_cluster_is_said_again() -> None:
         story.feed(second, heartbeat())
     assert story.latest[CLUSTER]["revision"] > first
     assert len(set(story.ids)) == len(story.ids)
+
+
+def inventory(*, withdrawn: bool = False) -> ObjectRow:
+    detail = InventoryDetail(labels={"site": "ber"}, withdrawn=withdrawn)
+    return ObjectRow(cluster="edge-1", op="inventory", observed_ms=T0, detail=encode_detail(detail))
+
+
+def test_a_declared_cluster_that_nobody_sees_is_unknown_and_never_absent() -> None:
+    story = Story().feed(0, inventory())
+    assert (story.status(CLUSTER), story.latest[CLUSTER].get("last_seen")) == ("unknown", None)
+    assert story.feed(1, heartbeat(), deployment(2)).status(CLUSTER) == "healthy"
+    assert story.feed(2, inventory(withdrawn=True)).status(CLUSTER) == "healthy"
+
+
+def test_a_declaration_withdrawn_before_anybody_saw_the_cluster_leaves_nothing() -> None:
+    story = Story().feed(0, inventory()).feed(1, inventory(withdrawn=True))
+    assert story.latest[CLUSTER] is None
+
+
+def test_a_cluster_out_of_reach_is_unknown_until_the_next_heartbeat() -> None:
+    detail = LostDetail(reason="unauthorized", message="401", since_ms=T0)
+    out_of_reach = ObjectRow(
+        cluster="edge-1",
+        op="lost",
+        group=CLUSTER_KIND[0],
+        kind=CLUSTER_KIND[1],
+        observed_ms=T0,
+        detail=encode_detail(detail),
+    )
+    story = Story().feed(0, out_of_reach)
+    assert story.status(CLUSTER) == "unknown"
+    assert {r["message"] for r in story.latest[CLUSTER]["reasons"]} >= {"abdrift.dev/Cluster: unauthorized"}
+    assert story.feed(1, heartbeat(), deployment(2)).status(CLUSTER) == "healthy"
