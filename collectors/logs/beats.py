@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,7 +22,6 @@ VERSIONS: Final = (ord("1"), ord("2"))
 PARTIAL_SINCE: Final = ord("2")
 """From this version on a window may be acknowledged in parts, and an acknowledgement of 0 says: still at work."""
 
-_WINDOW, _JSON, _DATA, _COMPRESSED = b"WJDC"
 _STEP_BYTES: Final = 64 * 1024
 _MAX_PAIRS: Final = 1_000
 _SHORT: Final = struct.Struct(">I")
@@ -29,6 +29,15 @@ _LONG: Final = struct.Struct(">II")
 
 Event = bytes | dict[str, str]
 """JSON as it was sent, or version 1's names and values."""
+
+
+class _Kind(IntEnum):
+    """A frame's second byte."""
+
+    WINDOW = ord("W")
+    JSON = ord("J")
+    DATA = ord("D")
+    COMPRESSED = ord("C")
 
 
 class ProtocolError(ValueError):
@@ -147,13 +156,13 @@ class Decoder:
             return True
         self._check_version(buffer)
         match buffer[1]:
-            case kind if kind == _WINDOW:
+            case _Kind.WINDOW if not nested:
                 return (yield from self._window(buffer))
-            case kind if kind == _JSON:
+            case _Kind.JSON:
                 return (yield from self._json(buffer))
-            case kind if kind == _DATA:
+            case _Kind.DATA:
                 return (yield from self._data(buffer))
-            case kind if kind == _COMPRESSED and not nested:
+            case _Kind.COMPRESSED if not nested:
                 return self._compressed(buffer)
             case kind:
                 where = " within a compressed one" if nested else ""
