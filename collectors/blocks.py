@@ -70,15 +70,18 @@ class SeriesTable:
 
     def clusters_of(self, series: Numbers) -> Numbers:
         """Return the number of each series' cluster."""
-        return self._columns[0, series]
+        numbers: Numbers = self._columns[0, series]
+        return numbers
 
     def metrics_of(self, series: Numbers) -> Numbers:
         """Return the number of each series' metric."""
-        return self._columns[1, series]
+        numbers: Numbers = self._columns[1, series]
+        return numbers
 
     def labels_of(self, series: Numbers) -> Numbers:
         """Return the number of each series' labels."""
-        return self._columns[2, series]
+        numbers: Numbers = self._columns[2, series]
+        return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,8 @@ def _texts(numbers: Numbers, values: Sequence[str]) -> pa.DictionaryArray:
 def _picked(values: Sequence[str], chosen: Sequence[int]) -> Iterable[str]:
     if len(chosen) == 1:
         return [values[chosen[0]]]
-    return itemgetter(*chosen)(values)  # type: ignore[no-any-return]  a tuple for two and more
+    picked: tuple[str, ...] = itemgetter(*chosen)(values)
+    return picked
 
 
 def _histograms(blocks: Sequence[SampleBlock], rows: int) -> list[bytes]:

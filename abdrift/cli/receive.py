@@ -22,6 +22,7 @@ from collectors.delivery import answers, kafka_send
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
 from collectors.logs import http, lumberjack
+from collectors.prometheus import receiver as remote_write
 from collectors.receiving import Handler, Receiver, ReceiverConfig, Wiring
 from collectors.receiving.config import ReceiverConfigError
 
@@ -34,6 +35,7 @@ HANDLERS: dict[str, Build] = {
     "flux": flux.build,
     "logs": http.build,
     "lumberjack": lumberjack.build,
+    "remote-write": remote_write.build,
 }
 """Every receiver, by its section of the configuration: see `collectors.receiving` for how one is added."""
 
@@ -87,6 +89,12 @@ handlers:                         # which receivers there are, each with its set
   logs:                           # the HTTP outputs of Logstash, Vector and Fluent Bit: deploy/logs
     paths: [/logs]
     cluster_fields: []            # name an event's cluster, besides orchestrator.cluster.name, k8s.cluster.name, …
+  remote-write:                   # Prometheus, protocols 1.0 and 2.0: deploy/prometheus
+    path: /api/v1/write
+    cluster_label: cluster        # names a series' cluster where its client speaks for several
+    # metric_relabel_configs:     # Prometheus's own; series that a rule drops are not sent on
+    #   - {action: drop, source_labels: [__name__], regex: "go_.*"}
+    series: {cluster_series: 500000, metric_series: 50000, window_seconds: 3600}
   lumberjack:                     # Filebeat, Elastic Agent, Logstash's lumberjack output: deploy/logs
     listen: 0.0.0.0:5044          # under tls above; clients prove themselves by common_name or addresses
 """
