@@ -16,7 +16,7 @@ from abdrift.clock import wall_clock_ms
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import ALERTS
-from collectors import alertmanager, flux
+from collectors import alertmanager, flux, gateway
 from collectors.dead_letters import DeadLetters
 from collectors.delivery import answers, kafka_send
 from collectors.epochs import next_epoch
@@ -33,6 +33,7 @@ Build = Callable[[Mapping[str, Any], Wiring], Handler]
 HANDLERS: dict[str, Build] = {
     "alertmanager": alertmanager.build,
     "flux": flux.build,
+    "gateway": gateway.build,
     "logs": http.build,
     "lumberjack": lumberjack.build,
     "remote-write": remote_write.build,
@@ -86,6 +87,8 @@ handlers:                         # which receivers there are, each with its set
   flux:                           # Provider of type generic or generic-hmac with the address …/flux
     path: /flux
     cluster_key: cluster          # likewise, in an event's metadata
+  gateway:                        # abdrift agent --gateway, where Kafka's port can't be reached
+    path: /frames
   logs:                           # the HTTP outputs of Logstash, Vector and Fluent Bit: deploy/logs
     paths: [/logs]
     cluster_fields: []            # name an event's cluster, besides orchestrator.cluster.name, k8s.cluster.name, …
@@ -135,14 +138,14 @@ async def _run(config: ReceiverConfig, kafka: KafkaSettings, directory: Path) ->
     framing = FramerSettings(partitions=await partition_count(kafka, ALERTS.name))
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(producer(kafka, linger_ms=0))
-        handlers = []
+        send, handlers = kafka_send(client), []
         for name, settings in config.handlers.items():
             source = f"{name}/{config.instance}"
             # A framer each, so that a flood of one signal holds up no other.
-            framer = Framer(source, next_epoch(source, directory, wall_clock_ms), kafka_send(client), framing)
+            framer = Framer(source, next_epoch(source, directory, wall_clock_ms), send, framing)
             await stack.enter_async_context(framer)
-            letters = DeadLetters(kafka_send(client), framing.partitions, f"collectors.{name}", wall_clock_ms)
-            wiring = Wiring(name, source, framer, letters, config.limits, wall_clock_ms)
+            letters = DeadLetters(send, framing.partitions, f"collectors.{name}", wall_clock_ms)
+            wiring = Wiring(name, source, framer, letters, config.limits, wall_clock_ms, send, framing.partitions)
             handlers.append(HANDLERS[name](settings, wiring))
         receiver = await stack.enter_async_context(_listening(Receiver(config, handlers, answers(client))))
         tell_ready()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from abdrift.clock import ClockMs
 from collectors.dead_letters import DeadLetters
-from collectors.framing import Row
+from collectors.framing import Row, Send
 from collectors.receiving import telemetry
 from collectors.receiving.clients import Client
 from collectors.receiving.config import Limits, ReceiverConfigError, in_words
@@ -157,6 +157,10 @@ class Wiring:
     """For what a sender can't be told of: its protocol has no word for it, or it concerns a few of many."""
     limits: Limits
     clock: ClockMs
+    send: Send
+    """To Kafka past the framer, for what is a frame already."""
+    partitions: int
+    """Of topics that are keyed by cluster."""
 
     def reject(self, reason: str, rows: int = 1) -> None:
         """Count rows that are left out of a request that is otherwise taken; `reason` is from a fixed set."""

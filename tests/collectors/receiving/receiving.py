@@ -12,7 +12,7 @@ import aiohttp
 from collectors.dead_letters import DeadLetters
 from collectors.receiving import Answer, AuthKind, Receiver, ReceiverConfig, Wiring
 from collectors.receiving.config import Limits
-from tests.collectors.recording import RecordingLetters
+from tests.collectors.recording import RecordingLetters, RecordingTopic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -72,7 +72,10 @@ def bearer(token: str = TOKEN) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def wiring(name: str, outlet: Delivers, letters: Send | None = None) -> Wiring:
-    """What a handler works with, its rows going to `outlet` and its dead letters to `letters`."""
+def wiring(
+    name: str, outlet: Delivers, letters: Send | None = None, *, send: Send | None = None, partitions: int = 1
+) -> Wiring:
+    """What a handler works with: rows go to `outlet`, dead letters to `letters`, frames to `send`."""
     dead = DeadLetters(letters or RecordingLetters(), 1, f"collectors.{name}", lambda: NOW_MS)
-    return Wiring(name, f"{name}/test", outlet, dead, Limits(), lambda: NOW_MS)
+    frames = send or RecordingTopic()
+    return Wiring(name, f"{name}/test", outlet, dead, Limits(), lambda: NOW_MS, frames, partitions)
