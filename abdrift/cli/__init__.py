@@ -21,6 +21,8 @@ MODULES = (
     "broker",
     "topics",
     "agent",
+    "hub",
+    "inventory",
     "git",
     "receive",
     "logs",

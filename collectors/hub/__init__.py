@@ -9,8 +9,8 @@ or silence reaching another's.
 """
 
 from collectors.hub.config import HubConfig
-from collectors.hub.hub import Hub
+from collectors.hub.hub import Hub, Source
 from collectors.hub.roster import Claim, Roster
 from collectors.hub.shards import Alone, KafkaGroup, Membership
 
-__all__ = ["Alone", "Claim", "Hub", "HubConfig", "KafkaGroup", "Membership", "Roster"]
+__all__ = ["Alone", "Claim", "Hub", "HubConfig", "KafkaGroup", "Membership", "Roster", "Source"]

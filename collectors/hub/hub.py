@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 from abdrift.clock import ClockMs, wall_clock_ms
 from collectors.framing import FramerSettings, Send
 from collectors.hub.config import HubConfig
+from collectors.hub.heap import Heap
 from collectors.hub.roster import Claim, Roster
 from collectors.hub.shards import Alone, Membership
 from collectors.hub.watched import Tools, Watched
@@ -50,6 +51,7 @@ class Hub:
         self._membership = membership or Alone()
         self._watched: dict[str, Watched] = {}
         self._next_start_seconds = 0.0
+        self._heap = Heap()
 
     async def run(self, sources: Sequence[Source]) -> None:
         """Watch until cancelled.
@@ -69,6 +71,7 @@ class Hub:
         finally:
             await asyncio.gather(*(watched.stop() for watched in self._watched.values()))
             self._watched.clear()
+            self._heap.release()
 
     def status(self) -> dict[str, Any]:
         """Return how each cluster fares, as JSON values; nothing of it is secret."""
@@ -103,6 +106,8 @@ class Hub:
                 self._watched[name] = Watched(claim, self._config, self._tools, self._delay_seconds())
             elif watched.claim.stamp != claim.stamp:
                 watched.renew(claim)
+        if stopping:
+            self._heap.let_go()
         await asyncio.gather(*(watched.stop() for watched in stopping))
 
     def _delay_seconds(self) -> float:
@@ -122,4 +127,5 @@ class Hub:
             counts["refused"] = len(self.roster.problems())
             for state, number in counts.items():
                 CLUSTERS.labels(state).set(number)
+            self._heap.settle(sum(watched.known_objects for watched in self._watched.values()))
             await asyncio.sleep(_LOOK_SECONDS)

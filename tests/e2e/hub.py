@@ -1,7 +1,7 @@
 """How soon one hub tells of edits in many clusters, and what sick ones do to it: `python -m tests.e2e.hub --json`.
 
 500 simulated clusters of 30 kinds and 500 objects each, from a process of their own; 100 edits a second over all. Timed
-from the edit in the cluster's store to the frame that holds it, closed and ready for Kafka, by this machine's one clock.
+from the edit in the cluster's store until its frame is closed and handed to the sender, by this machine's one clock.
 First all are well; then one hangs, one has its token expire, and two join that flood and lie about versions. The hub
 runs on one core (`--pin`), the clusters on another.
 """
@@ -59,7 +59,7 @@ class Kept:
     frames: list[tuple[int, bytes, Headers]] = field(default_factory=list)
     others: int = 0
 
-    async def __call__(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers) -> None:
+    async def __call__(self, topic: str, _partition: int, _key: bytes, value: bytes, headers: Headers) -> None:
         if "objects" in topic:
             self.frames.append((wall_clock_ms(), value, headers))
         else:

@@ -1,0 +1,158 @@
+"""`abdrift inventory`: which clusters there are and what they are, as somebody declares them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from abdrift.cli import fleet, printing
+from abdrift.cli.kafka import with_kafka
+from abdrift.clock import wall_clock_ms
+from abdrift.facts.inventory import ClusterInventory
+from abdrift.fleet import FleetFileError
+from abdrift.kafka import KafkaSettings, partition_count, producer
+from abdrift.topics import FLEET_INVENTORY, OBJECTS
+from collectors.delivery import kafka_send
+from collectors.framing import Framer, FramerSettings
+from collectors.inventory import SOURCE, Inventory, Record, cluster_api, das_schiff, declared, fleet_file, merged
+from collectors.kubernetes.config import KubernetesConfig
+
+_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_WITHDRAWN_SHARE = 0.1
+_UNSOUND = 2
+"""Exit status where something was declared that could not be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a synchronisation does."""
+
+    inventory: Inventory
+    withdrawn: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "clusters": self.inventory.clusters,
+            "withdrawn": self.withdrawn,
+            "contradictions": [str(each) for each in self.inventory.contradictions],
+            "refused": self.inventory.refused,
+        }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    group = typer.Typer(help="Declare which clusters there are, and see them.", no_args_is_help=True)
+    group.command("sync")(with_kafka(sync))
+    group.command("show")(with_kafka(show))
+    app.add_typer(group, name="inventory")
+
+
+def sync(
+    kafka: KafkaSettings,
+    file: Annotated[
+        list[Path] | None, typer.Option(help="A fleet file; its names and labels.", exists=True, dir_okay=False)
+    ] = None,
+    git: Annotated[
+        list[Path] | None,
+        typer.Option(help="A checked-out repository in Das Schiff's layout.", exists=True, file_okay=False),
+    ] = None,
+    kubeconfig: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of a management cluster with Cluster API's objects.", exists=True, dir_okay=False),
+    ] = None,
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw", help="Even if more than a tenth of the clusters is not named any more.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be said, and say nothing.")] = False,
+    as_json: _JSON = False,
+) -> None:
+    """Say which clusters there are. What is given together is the whole inventory: others are withdrawn."""
+    records = _records(file or [], git or [], kubeconfig or [])
+    plan = asyncio.run(_plan(kafka, merged(records)))
+    limit = max(1, _WITHDRAWN_SHARE * (len(plan.withdrawn) + len(plan.inventory.clusters)))
+    if len(plan.withdrawn) > limit and not withdraw:
+        named = ", ".join(plan.withdrawn[:5])
+        printing.fail(
+            f"{len(plan.withdrawn)} declared clusters are not named any more ({named}, ...). "
+            "If that is meant, say so by --withdraw"
+        )
+    if not dry_run:
+        asyncio.run(_say(kafka, plan))
+    if as_json:
+        typer.echo(orjson.dumps(plan.facts()))
+    else:
+        _tell(plan)
+    if plan.inventory.refused or plan.inventory.contradictions:
+        raise typer.Exit(_UNSOUND)
+
+
+def show(kafka: KafkaSettings, as_json: _JSON = False) -> None:
+    """Show every cluster that is declared or was heard of, with its labels and when it was last seen."""
+    known = asyncio.run(_known(kafka))
+    if as_json:
+        typer.echo(orjson.dumps([each.model_dump(mode="json", exclude_none=True) for each in known.values()]))
+        return
+    table = Table("cluster", "declared", "last seen", "labels", box=None, pad_edge=False)
+    for name, each in sorted(known.items()):
+        labels = " ".join(f"{label}={value}" for label, value in each.labels.items())
+        seen = f"{each.last_seen:%Y-%m-%d %H:%M:%S}" if each.last_seen else "never"
+        table.add_row(name, "yes" if each.declared else "no", seen, labels)
+    console = Console(highlight=False)
+    console.print(table)
+    for name, each in sorted(known.items()):
+        for said in each.contradictions:
+            words = f"{name}: {said.label} is {said.inventory!r} by the inventory and {said.agent!r} by the agent"
+            console.print(words, style="yellow")
+
+
+def _records(files: list[Path], folders: list[Path], kubeconfigs: list[Path]) -> list[Record]:
+    if not (files or folders or kubeconfigs):
+        raise typer.BadParameter("give at least one of --file, --git and --kubeconfig", param_hint="inventory sync")
+    try:
+        found = [record for path in files for record in fleet_file.read(path)]
+        found += [record for path in folders for record in das_schiff.read(path)]
+        for path in kubeconfigs:
+            found += asyncio.run(cluster_api.read(KubernetesConfig(cluster="management", kubeconfig=path)))
+    except (FleetFileError, das_schiff.LayoutError, cluster_api.ClusterApiError) as error:
+        printing.fail(str(error))
+    return found
+
+
+async def _plan(kafka: KafkaSettings, inventory: Inventory) -> Plan:
+    known = await _known(kafka)
+    gone = {name for name, each in known.items() if each.declared} - inventory.clusters.keys()
+    return Plan(inventory, tuple(sorted(gone)))
+
+
+async def _known(kafka: KafkaSettings) -> Mapping[str, ClusterInventory]:
+    """Return the newest inventory fact of each cluster."""
+    found: dict[str, ClusterInventory] = {}
+    for record in (await fleet.read(kafka, [FLEET_INVENTORY])).records:
+        if record.event is not None:
+            found[record.event.subject] = ClusterInventory.model_validate(record.event.data)
+        elif record.key is not None:
+            found.pop(record.key, None)
+    return found
+
+
+async def _say(kafka: KafkaSettings, plan: Plan) -> None:
+    now_ms = wall_clock_ms()
+    settings = FramerSettings(partitions=await partition_count(kafka, OBJECTS.name))
+    async with (
+        producer(kafka, linger_ms=0) as client,
+        Framer(SOURCE, now_ms, kafka_send(client), settings) as framer,
+    ):
+        await framer.deliver(declared(plan.inventory.clusters, plan.withdrawn, now_ms))
+
+
+def _tell(plan: Plan) -> None:
+    typer.echo(f"{len(plan.inventory.clusters)} clusters declared, {len(plan.withdrawn)} withdrawn")
+    for line in (*map(str, plan.inventory.contradictions), *plan.inventory.refused):
+        typer.echo(f"left out: {line}", err=True)
