@@ -49,8 +49,8 @@ def recipe(part: GoPart) -> str:
     digest = hashlib.sha256()
     for text in (*_build_arguments(part, Path("-")), *(f"{k}={v}" for k, v in GO_ENVIRONMENT.items())):
         digest.update(text.encode() + b"\0")
-    for name in ("go.mod", "go.sum"):
-        digest.update((part.wrapper / name).read_bytes() + b"\0")
+    for file in (part.wrapper / "go.mod", part.wrapper / "go.sum", *sorted(part.wrapper.glob("*.go"))):
+        digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

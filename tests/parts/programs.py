@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.parts.versions import DEBIAN_PACKAGES, SERVICES
+from tests.parts.versions import DEBIAN_FILES, DEBIAN_PACKAGES, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +36,8 @@ def find(program: str) -> Path:
 
 def missing() -> list[str]:
     """The Debian packages whose programs are not here."""
-    return [package for program, package in DEBIAN_PACKAGES.items() if not _is_here(program)]
+    absent = [package for program, package in DEBIAN_PACKAGES.items() if not _is_here(program)]
+    return absent + [package for file, package in DEBIAN_FILES.items() if not any(Path("/").glob(file))]
 
 
 def install_missing(say: Callable[[str], None]) -> None:

@@ -49,7 +49,18 @@ KUSTOMIZE_CONTROLLER = _flux_controller("kustomize-controller", "v1.7.3", cold_b
 HELM_CONTROLLER = _flux_controller("helm-controller", "v1.4.0", cold_build_minutes=3)
 
 FLUX_CONTROLLERS = (SOURCE_CONTROLLER, KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
-GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS)
+
+# A client of Beats' protocol: `main.go` in the wrapper sends what it reads.
+GO_LUMBER = GoPart(
+    name="go-lumber",
+    module="github.com/elastic/go-lumber",
+    version="v0.1.0",
+    packages=(".",),
+    version_symbol="main.version",
+    cold_build_minutes=1,
+)
+
+GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS, GO_LUMBER)
 
 # The wrapper modules' own `go` line; Go refuses an older toolchain, with a message that names no way out.
 GO_MINIMUM = (1, 25)
@@ -60,10 +71,14 @@ DEBIAN_PACKAGES = {
     "etcd": "etcd-server",
     "kcat": "kcat",
     "git": "git",
+    "rsyslogd": "rsyslog",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
 }
+DEBIAN_FILES = {"usr/lib/*/rsyslog/omkafka.so": "rsyslog-kafka"}
+"""Packages that bring no program of their own, by a file of theirs."""
 SERVICES = {
+    "rsyslog": "rsyslog.service",
     "etcd-server": "etcd.service",
     "prometheus": "prometheus.service",
     "prometheus-alertmanager": "prometheus-alertmanager.service",
