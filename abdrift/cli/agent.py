@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,19 @@ from abdrift import paths
 from abdrift.cli.clusters import ClusterOption, ContextOption, FleetOption, KubeconfigOption, LabelsOption, clusters
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
-from abdrift.fleet import Fleet, Member
-from abdrift.kafka import KafkaSettings, partition_count, producer
+from abdrift.cli.uplink import (
+    GatewayCaOption,
+    GatewayCertOption,
+    GatewayOption,
+    GatewayTokenOption,
+    SpoolOption,
+    UplinkOptions,
+    uplink,
+)
+from abdrift.fleet import Member
+from abdrift.kafka import KafkaSettings
 from abdrift.masking import Masker
 from abdrift.processes import tell_ready
-from abdrift.topics import OBJECTS
-from collectors.delivery import kafka_send
 from collectors.framing import FramerSettings
 from collectors.kubernetes import KubernetesConfig
 from collectors.kubernetes.hub import run_many
@@ -42,6 +50,11 @@ def agent(
     ] = None,
     secrets: Annotated[bool, typer.Option(help="Watch Secrets that an inventory names; values are masked.")] = False,
     heartbeat_seconds: Annotated[float, typer.Option(min=0.2, help="Between heartbeats.")] = 5.0,
+    spool_bytes: SpoolOption = 0,
+    gateway: GatewayOption = None,
+    gateway_token: GatewayTokenOption = None,
+    gateway_ca: GatewayCaOption = None,
+    gateway_cert: GatewayCertOption = None,
     metrics: MetricsOption = None,
     log_level: LogLevelOption = "info",
 ) -> None:
@@ -51,19 +64,23 @@ def agent(
     pa.set_memory_pool(pa.system_memory_pool())
     named = clusters(fleet, cluster, kubeconfig, context, label)
     directory = data or paths.data_dir() / "agent"
-    run_until_stopped(_run(named, kafka, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds))
-
-
-async def _run(fleet: Fleet, kafka: KafkaSettings, directory: Path, *, secrets: bool, heartbeat_seconds: float) -> None:
-    masker = Masker(masking_key(directory))
-    framing = FramerSettings(partitions=await partition_count(kafka, OBJECTS.name))
+    options = UplinkOptions(spool_bytes, gateway, gateway_token, gateway_ca, gateway_cert)
+    options.check()
     configs = [
-        _config(member, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds) for member in fleet.clusters
+        _config(member, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds) for member in named.clusters
     ]
-    async with producer(kafka, linger_ms=0) as client:
+    run_until_stopped(_run(configs, kafka, options, directory))
+
+
+async def _run(
+    configs: Sequence[KubernetesConfig], kafka: KafkaSettings, options: UplinkOptions, directory: Path
+) -> None:
+    masker = Masker(masking_key(directory))
+    source = configs[0].source if len(configs) == 1 else "kubernetes"
+    async with uplink(kafka, options, directory, source) as up:
         tell_ready()
         log.info("watching %d clusters", len(configs))
-        await run_many(configs, kafka_send(client), masker=masker, settings=framing)
+        await run_many(configs, up.send, masker=masker, settings=FramerSettings(partitions=up.partitions))
 
 
 def _config(member: Member, directory: Path, *, secrets: bool, heartbeat_seconds: float) -> KubernetesConfig:

@@ -1,0 +1,140 @@
+"""How an agent's frames reach the fleet: straight to Kafka or by a gateway, and over the disk where that is away."""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from abdrift.kafka import KafkaSettings, KafkaUnreachableError, partition_count, producer
+from abdrift.topics import OBJECTS
+from collectors.delivery import LateKafka, kafka_send
+from collectors.gateway import Gateway, GatewayError
+from collectors.lanes import Send
+from collectors.spool import Spool, SpoolingSend, SpoolSettings
+
+log = logging.getLogger(__name__)
+
+_LEAST_SPOOL_BYTES = 16 * 1024 * 1024
+
+SpoolOption = Annotated[
+    int,
+    typer.Option(
+        metavar="BYTES",
+        help="Keep up to so many bytes of frames on disk while Kafka is away, and start without it.  [default: off]",
+        show_default=False,
+    ),
+]
+GatewayOption = Annotated[
+    str | None, typer.Option(metavar="URL", help="Send by `abdrift receive` at this address instead of to Kafka.")
+]
+GatewayTokenOption = Annotated[Path | None, typer.Option(help="File with the bearer token that the gateway knows.")]
+GatewayCaOption = Annotated[Path | None, typer.Option(help="Whom to trust as the gateway.  [default: the system's]")]
+GatewayCertOption = Annotated[Path | None, typer.Option(help="This agent's certificate and key, in one PEM file.")]
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkOptions:
+    """What a user chose."""
+
+    spool_bytes: int = 0
+    gateway: str | None = None
+    token: Path | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+
+    def check(self) -> None:
+        """Fail at the start on what cannot be.
+
+        Raises:
+            typer.BadParameter: it says what.
+
+        """
+        if 0 < self.spool_bytes < _LEAST_SPOOL_BYTES:
+            raise typer.BadParameter(f"at least {_LEAST_SPOOL_BYTES}, or 0", param_hint="--spool-bytes")
+        if self.gateway is None and (self.token or self.ca or self.certificate):
+            raise typer.BadParameter("name the gateway's address", param_hint="--gateway")
+        if self.gateway is not None and not self.gateway.startswith(("https://", "http://")):
+            raise typer.BadParameter("an address that begins with https://", param_hint="--gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """What framers send with."""
+
+    send: Send
+    partitions: int
+    spooling: SpoolingSend | None = None
+
+
+@contextlib.asynccontextmanager
+async def uplink(kafka: KafkaSettings, options: UplinkOptions, directory: Path, source: str) -> AsyncIterator[Uplink]:
+    """Yield the way that a user chose.
+
+    Raises:
+        KafkaUnreachableError, GatewayError: it is not there, and there is no spool, or none that knows the fleet.
+        OSError: the spool's folder can't be used, or a file of the gateway's can't be read.
+
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        if options.gateway is not None:
+            way = await stack.enter_async_context(_gateway(options.gateway, options))
+            send, ask = way.send, way.partitions
+        elif options.spool_bytes:
+            late = await stack.enter_async_context(LateKafka(partial(producer, kafka, linger_ms=0)))
+            send, ask = late.send, partial(partition_count, kafka, OBJECTS.name)
+        else:
+            client = await stack.enter_async_context(producer(kafka, linger_ms=0))
+            yield Uplink(kafka_send(client), await partition_count(kafka, OBJECTS.name))
+            return
+        if not options.spool_bytes:
+            yield Uplink(send, await ask())
+            return
+        spool = Spool(directory / "spool", SpoolSettings(max_bytes=options.spool_bytes))
+        partitions = await _remembered(ask, directory / "partitions")
+        spooling = SpoolingSend(source, send, spool)
+        runner = asyncio.create_task(spooling.run(), name="spool")
+        try:
+            yield Uplink(spooling, partitions, spooling)
+        finally:
+            runner.cancel()
+            await asyncio.gather(runner, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _gateway(url: str, options: UplinkOptions) -> AsyncIterator[Gateway]:
+    tls = ssl.create_default_context(cafile=options.ca) if options.ca or options.certificate else None
+    if tls and options.certificate:
+        tls.load_cert_chain(options.certificate)
+    token = options.token.read_text().strip() if options.token else None
+    async with Gateway(url, tls=tls, token=token) as gateway:
+        yield gateway
+
+
+async def _remembered(ask: Callable[[], Awaitable[int]], path: Path) -> int:
+    """Return how many partitions the fleet's topics have: fixed for a topic's version, so an earlier answer holds."""
+    try:
+        partitions = await ask()
+    except (KafkaUnreachableError, GatewayError) as error:
+        known = _read(path)
+        if known is None:
+            raise
+        log.warning("starting with what an earlier start was told; frames are kept on disk: %s", error)
+        return known
+    _write(path, partitions)
+    return partitions
+
+
+def _read(path: Path) -> int | None:
+    return int(path.read_text()) if path.exists() else None
+
+
+def _write(path: Path, partitions: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(str(partitions))
