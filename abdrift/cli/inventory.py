@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
@@ -20,30 +19,12 @@ from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.topics import FLEET_INVENTORY, OBJECTS
 from collectors.delivery import kafka_send
 from collectors.framing import Framer, FramerSettings
-from collectors.inventory import SOURCE, Inventory, Record, cluster_api, das_schiff, declared, fleet_file, merged
+from collectors.inventory import SOURCE, Plan, Record, cluster_api, das_schiff, fleet_file, merged, planned
 from collectors.kubernetes.config import KubernetesConfig
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_WITHDRAWN_SHARE = 0.1
 _UNSOUND = 2
 """Exit status where something was declared that could not be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a synchronisation does."""
-
-    inventory: Inventory
-    withdrawn: tuple[str, ...]
-
-    def facts(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return {
-            "clusters": self.inventory.clusters,
-            "withdrawn": self.withdrawn,
-            "contradictions": [str(each) for each in self.inventory.contradictions],
-            "refused": self.inventory.refused,
-        }
 
 
 def register(app: typer.Typer) -> None:
@@ -75,9 +56,9 @@ def sync(
 ) -> None:
     """Say which clusters there are. What is given together is the whole inventory: others are withdrawn."""
     records = _records(file or [], git or [], kubeconfig or [])
-    plan = asyncio.run(_plan(kafka, merged(records)))
-    limit = max(1, _WITHDRAWN_SHARE * (len(plan.withdrawn) + len(plan.inventory.clusters)))
-    if len(plan.withdrawn) > limit and not withdraw:
+    known = asyncio.run(_known(kafka))
+    plan = planned(merged(records), {name for name, each in known.items() if each.declared})
+    if plan.is_sweeping and not withdraw:
         named = ", ".join(plan.withdrawn[:5])
         printing.fail(
             f"{len(plan.withdrawn)} declared clusters are not named any more ({named}, ...). "
@@ -125,12 +106,6 @@ def _records(files: list[Path], folders: list[Path], kubeconfigs: list[Path]) ->
     return found
 
 
-async def _plan(kafka: KafkaSettings, inventory: Inventory) -> Plan:
-    known = await _known(kafka)
-    gone = {name for name, each in known.items() if each.declared} - inventory.clusters.keys()
-    return Plan(inventory, tuple(sorted(gone)))
-
-
 async def _known(kafka: KafkaSettings) -> Mapping[str, ClusterInventory]:
     """Return the newest inventory fact of each cluster."""
     found: dict[str, ClusterInventory] = {}
@@ -149,7 +124,7 @@ async def _say(kafka: KafkaSettings, plan: Plan) -> None:
         producer(kafka, linger_ms=0) as client,
         Framer(SOURCE, now_ms, kafka_send(client), settings) as framer,
     ):
-        await framer.deliver(declared(plan.inventory.clusters, plan.withdrawn, now_ms))
+        await framer.deliver(plan.rows(now_ms))
 
 
 def _tell(plan: Plan) -> None:

@@ -94,10 +94,10 @@ class RendezvousAssignor(AbstractPartitionAssignor):  # type: ignore[misc] # aio
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
         """Return what each member gets."""
         names = {member: bytes(told.user_data or b"").decode() for member, told in members.items()}
-        shares = assigned(sorted(cluster.partitions_for_topic(OBJECTS.name) or ()), names)
+        (topic,) = {topic for told in members.values() for topic in told.subscription}
+        shares = assigned(sorted(cluster.partitions_for_topic(topic) or ()), names)
         return {
-            member: ConsumerProtocolMemberAssignment(cls.version, [(OBJECTS.name, shares[member])], b"")
-            for member in members
+            member: ConsumerProtocolMemberAssignment(cls.version, [(topic, shares[member])], b"") for member in members
         }
 
     @classmethod
@@ -114,7 +114,14 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
     """A hub among others."""
 
     def __init__(
-        self, kafka: KafkaSettings, group: str, hub: str, partitions: int, *, session_seconds: float = 10
+        self,
+        kafka: KafkaSettings,
+        group: str,
+        hub: str,
+        partitions: int,
+        *,
+        topic: str = OBJECTS.name,
+        session_seconds: float = 10,
     ) -> None:
         """`hub` is this one's name, the same at its next start; no two of a group share one."""
         self.changed = asyncio.Event()
@@ -122,6 +129,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._group = group
         self._hub = hub
         self._partitions = partitions
+        self._topic = topic
         self._session_seconds = session_seconds
         self._mine: frozenset[int] = frozenset()
         self._client: AIOKafkaConsumer | None = None
@@ -145,7 +153,7 @@ class KafkaGroup(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         try:
             async with consumer(self._kafka, **settings) as self._client:
                 self._proven_seconds = asyncio.get_running_loop().time()
-                self._client.subscribe([OBJECTS.name], listener=self)
+                self._client.subscribe([self._topic], listener=self)
                 while True:
                     await self._client.getmany(timeout_ms=round(250 * self._session_seconds))
                     await self._prove()
