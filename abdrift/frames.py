@@ -36,7 +36,7 @@ from abdrift.signals.logs import LOGS
 from abdrift.signals.objects import OBJECTS
 from abdrift.signals.rates import RATES
 from abdrift.signals.samples import SAMPLES
-from abdrift.signals.schema import Column, Signal
+from abdrift.signals.schema import Column, Signal, Type
 
 SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (OBJECTS, EVENTS, SAMPLES, LOGS, ALERTS, RATES, LEVELS)}
 
@@ -45,6 +45,15 @@ MAX_VALUE_BYTES = 8 * 1024 * 1024
 MAX_DECOMPRESSED_BYTES = 512 * 1024 * 1024
 """A frame that would take more memory is refused before it does."""
 
+_ARROW: dict[Type, pa.DataType] = {
+    Type.TEXT: pa.dictionary(pa.int32(), pa.utf8()),
+    Type.UTF8: pa.utf8(),
+    Type.BINARY: pa.binary(),
+    Type.INT32: pa.int32(),
+    Type.INT64: pa.int64(),
+    Type.FLOAT64: pa.float64(),
+    Type.BOOL: pa.bool_(),
+}
 _CODEC = "zstd"
 _LEVEL = 1
 _BASE = b"abdrift.base"
@@ -170,15 +179,15 @@ def _array(column: Column, columns: Mapping[str, Sequence[Any]]) -> pa.Array:
     if column.name not in columns:
         raise ValueError(f"column {column.name!r} is missing")
     given = columns[column.name]
-    if isinstance(given, pa.DictionaryArray) and given.type.value_type == _plain(column.type):
+    if isinstance(given, pa.DictionaryArray) and given.type.value_type == _plain(_ARROW[column.type]):
         distinct = _distinct(given)
         if distinct is not None:
-            return distinct if pa.types.is_dictionary(column.type) else distinct.dictionary_decode()
-    array = pa.array(given, type=_plain(column.type))
+            return distinct if column.type is Type.TEXT else distinct.dictionary_decode()
+    array = pa.array(given, type=_plain(_ARROW[column.type]))
     if column.required and array.null_count:
         # One such row would have its whole frame refused by every reader.
         raise ValueError(f"column {column.name!r} is required, and {array.null_count} of its values are None")
-    return _narrow(array.dictionary_encode()) if pa.types.is_dictionary(column.type) else array
+    return _narrow(array.dictionary_encode()) if column.type is Type.TEXT else array
 
 
 def _distinct(array: pa.DictionaryArray) -> pa.DictionaryArray | None:
@@ -324,7 +333,7 @@ def _conform(signal: Signal, wanted: Sequence[Column], batch: pa.RecordBatch) ->
         elif column.required:
             raise BadFrame("missing-column", f"{signal.name} needs the column {column.name!r}")
         else:
-            default = pa.scalar(column.default, type=_plain(column.type))
+            default = pa.scalar(column.default, type=_plain(_ARROW[column.type]))
             arrays.append(_typed(column, pa.repeat(default, batch.num_rows)))
     return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in wanted])
 
@@ -393,11 +402,11 @@ def _restored(
         values = np.asarray(array)
         if column.before is not None and _BEFORE in told:
             (other,) = _conform(signal, (signal.column(column.before),), batch).columns
-            return pa.array(np.asarray(other) - (values.astype(np.int64) + base), type=column.type)
-        kind = np.dtype(column.type.to_pandas_dtype())
+            return pa.array(np.asarray(other) - (values.astype(np.int64) + base), type=_ARROW[column.type])
+        kind = np.dtype(_ARROW[column.type].to_pandas_dtype())
         limits = np.iinfo(kind)
         if limits.min <= base and base + int(values.max(initial=0)) <= limits.max:
-            return pa.array(np.add(values, kind.type(base), dtype=kind, casting="unsafe"), type=column.type)
+            return pa.array(np.add(values, kind.type(base), dtype=kind, casting="unsafe"), type=_ARROW[column.type])
     except (ValueError, OverflowError) as error:
         raise BadFrame("bad-frame", f"column {column.name!r} has the base {told[_BASE]!r}") from error
     raise BadFrame("wrong-type", f"column {column.name!r} holds what is no {column.type}")
@@ -415,7 +424,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _checked(column: Column, array: pa.Array) -> pa.Array:
-    if _plain(array.type) != _plain(column.type):
+    if _plain(array.type) != _plain(_ARROW[column.type]):
         raise BadFrame("wrong-type", f"column {column.name!r} is {array.type}, not {column.type}")
     is_dictionary = pa.types.is_dictionary(array.type)
     # An index may be null, and so may the value in the dictionary that it points to.
@@ -429,4 +438,4 @@ def _checked(column: Column, array: pa.Array) -> pa.Array:
 
 def _typed(column: Column, plain: pa.Array) -> pa.Array:
     """Give plain values the column's encoding."""
-    return plain.dictionary_encode() if pa.types.is_dictionary(column.type) else plain
+    return plain.dictionary_encode() if column.type is Type.TEXT else plain

@@ -7,14 +7,16 @@ resolved by any other.
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
-import pyarrow as pa
 
 from abdrift.signals import schema
-from abdrift.signals.schema import TEXT, Column, Signal
+from abdrift.signals.schema import TEXT, Column, Signal, Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ALERTS = Signal(
     name="alerts",
@@ -26,10 +28,10 @@ ALERTS = Signal(
         Column("name", TEXT),
         Column("status", TEXT),
         Column("severity", TEXT),
-        Column("fingerprint", pa.utf8()),
-        Column("starts_ms", pa.int64()),
-        Column("ends_ms", pa.int64()),
-        Column("observed_ms", pa.int64(), narrow=True),
+        Column("fingerprint", Type.UTF8),
+        Column("starts_ms", Type.INT64),
+        Column("ends_ms", Type.INT64),
+        Column("observed_ms", Type.INT64, narrow=True),
         Column("labels", TEXT),
         Column("annotations", TEXT),
         Column("message", TEXT, required=False, default=""),
@@ -91,6 +93,6 @@ def columns_of(rows: Iterable[AlertRow]) -> dict[str, list[Any]]:
     return schema.columns(ALERTS, rows)
 
 
-def rows_of(batch: pa.RecordBatch) -> list[AlertRow]:
+def rows_of(batch: "pa.RecordBatch") -> list[AlertRow]:
     """Return a decoded frame's rows, in order."""
     return schema.rows(AlertRow, batch)

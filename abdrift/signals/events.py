@@ -5,13 +5,15 @@ them: collectors leave them out.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
 from abdrift.signals import schema
-from abdrift.signals.schema import TEXT, Column, Signal
+from abdrift.signals.schema import TEXT, Column, Signal, Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EVENTS = Signal(
     name="events",
@@ -26,14 +28,14 @@ EVENTS = Signal(
         Column("object_group", TEXT),
         Column("object_kind", TEXT),
         Column("object_name", TEXT),
-        Column("count", pa.int32(), narrow=True),
-        Column("first_ms", pa.int64(), narrow=True, before="last_ms"),
-        Column("last_ms", pa.int64(), narrow=True),
-        Column("observed_ms", pa.int64(), narrow=True),
+        Column("count", Type.INT32, narrow=True),
+        Column("first_ms", Type.INT64, narrow=True, before="last_ms"),
+        Column("last_ms", Type.INT64, narrow=True),
+        Column("observed_ms", Type.INT64, narrow=True),
         Column("message", TEXT, required=False, default=""),
         Column("revision", TEXT, required=False, default=""),
         Column("object_uid", TEXT, required=False, default=""),
-        Column("uid", pa.utf8(), required=False, default=""),
+        Column("uid", Type.UTF8, required=False, default=""),
     ),
 )
 
@@ -64,6 +66,6 @@ def columns_of(rows: Iterable[EventRow]) -> dict[str, list[Any]]:
     return schema.columns(EVENTS, rows)
 
 
-def rows_of(batch: pa.RecordBatch) -> list[EventRow]:
+def rows_of(batch: "pa.RecordBatch") -> list[EventRow]:
     """Return a decoded frame's rows, in order."""
     return schema.rows(EventRow, batch)

@@ -5,13 +5,15 @@ A row is the word of `streams.levels` about one subject under one rule, said whe
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
 from abdrift.signals import schema
-from abdrift.signals.schema import TEXT, Column, Signal
+from abdrift.signals.schema import TEXT, Column, Signal, Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LEVELS = Signal(
     name="levels",
@@ -28,8 +30,8 @@ LEVELS = Signal(
         Column("severity", TEXT),
         Column("source", TEXT),
         Column("message", TEXT),
-        Column("last_ms", pa.int64(), narrow=True),
-        Column("judged_ms", pa.int64(), narrow=True),
+        Column("last_ms", Type.INT64, narrow=True),
+        Column("judged_ms", Type.INT64, narrow=True),
     ),
 )
 
@@ -72,6 +74,6 @@ def columns_of(rows: Iterable[LevelRow]) -> dict[str, list[Any]]:
     return schema.columns(LEVELS, rows)
 
 
-def rows_of(batch: pa.RecordBatch) -> list[LevelRow]:
+def rows_of(batch: "pa.RecordBatch") -> list[LevelRow]:
     """Return a decoded frame's rows, in order."""
     return schema.rows(LevelRow, batch)

@@ -6,13 +6,15 @@ them is kept in `fields`.
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
 from abdrift.signals import schema
-from abdrift.signals.schema import TEXT, Column, Signal
+from abdrift.signals.schema import TEXT, Column, Signal, Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LOGS = Signal(
     name="logs",
@@ -28,8 +30,8 @@ LOGS = Signal(
         Column("node", TEXT),
         Column("severity", TEXT),
         Column("sender", TEXT),
-        Column("time_ms", pa.int64(), narrow=True),
-        Column("observed_ms", pa.int64(), narrow=True),
+        Column("time_ms", Type.INT64, narrow=True),
+        Column("observed_ms", Type.INT64, narrow=True),
         Column("message", TEXT),
         Column("fields", TEXT, required=False, default=""),
     ),
@@ -76,6 +78,6 @@ def columns_of(rows: Iterable[LogRow]) -> dict[str, list[Any]]:
     return schema.columns(LOGS, rows)
 
 
-def rows_of(batch: pa.RecordBatch) -> list[LogRow]:
+def rows_of(batch: "pa.RecordBatch") -> list[LogRow]:
     """Return a decoded frame's rows, in order."""
     return schema.rows(LogRow, batch)

@@ -18,14 +18,16 @@ A row is an object (`ADDED`, `MODIFIED`, `DELETED`, `LISTED`) or a word about th
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import orjson
-import pyarrow as pa
 
 from abdrift.signals import schema
-from abdrift.signals.schema import TEXT, Column, Signal
+from abdrift.signals.schema import TEXT, Column, Signal, Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 OBJECTS = Signal(
     name="objects",
@@ -38,12 +40,12 @@ OBJECTS = Signal(
         Column("version", TEXT),
         Column("kind", TEXT),
         Column("namespace", TEXT),
-        Column("name", pa.utf8()),
-        Column("uid", pa.utf8()),
-        Column("resource_version", pa.utf8()),
-        Column("observed_ms", pa.int64()),
-        Column("object", pa.binary(), required=False, default=b""),
-        Column("detail", pa.binary(), required=False, default=b""),
+        Column("name", Type.UTF8),
+        Column("uid", Type.UTF8),
+        Column("resource_version", Type.UTF8),
+        Column("observed_ms", Type.INT64),
+        Column("object", Type.BINARY, required=False, default=b""),
+        Column("detail", Type.BINARY, required=False, default=b""),
     ),
 )
 
@@ -190,6 +192,6 @@ def columns_of(rows: Iterable[ObjectRow]) -> dict[str, list[Any]]:
     return schema.columns(OBJECTS, rows)
 
 
-def rows_of(batch: pa.RecordBatch) -> list[ObjectRow]:
+def rows_of(batch: "pa.RecordBatch") -> list[ObjectRow]:
     """Return a decoded frame's rows, in order."""
     return schema.rows(ObjectRow, batch)

@@ -4,13 +4,15 @@ A row is the word of `streams.rates` about one workload, said when it changes; t
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
 from abdrift.signals import schema
-from abdrift.signals.schema import TEXT, Column, Signal
+from abdrift.signals.schema import TEXT, Column, Signal, Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 RATES = Signal(
     name="rates",
@@ -21,12 +23,12 @@ RATES = Signal(
         Column("namespace", TEXT),
         Column("kind", TEXT),
         Column("name", TEXT),
-        Column("unusual", pa.bool_()),
-        Column("warnings", pa.int64(), narrow=True),
-        Column("usual_per_minute", pa.float64()),
+        Column("unusual", Type.BOOL),
+        Column("warnings", Type.INT64, narrow=True),
+        Column("usual_per_minute", Type.FLOAT64),
         Column("reason", TEXT),
-        Column("last_ms", pa.int64(), narrow=True),
-        Column("judged_ms", pa.int64(), narrow=True),
+        Column("last_ms", Type.INT64, narrow=True),
+        Column("judged_ms", Type.INT64, narrow=True),
     ),
 )
 
@@ -55,6 +57,6 @@ def columns_of(rows: Iterable[RateRow]) -> dict[str, list[Any]]:
     return schema.columns(RATES, rows)
 
 
-def rows_of(batch: pa.RecordBatch) -> list[RateRow]:
+def rows_of(batch: "pa.RecordBatch") -> list[RateRow]:
     """Return a decoded frame's rows, in order."""
     return schema.rows(RateRow, batch)

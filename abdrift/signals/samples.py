@@ -6,14 +6,16 @@ NaN of a pattern of its own, `STALE_NAN`.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import orjson
-import pyarrow as pa
 
 from abdrift.signals import schema
-from abdrift.signals.schema import TEXT, Column, Signal
+from abdrift.signals.schema import TEXT, Column, Signal, Type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 STALE_NAN: Final = 0x7FF0000000000002
 """The bits of the value by which Prometheus says that a series has ended (its `value.StaleNaN`)."""
@@ -26,10 +28,10 @@ SAMPLES = Signal(
         Column("cluster", TEXT),
         Column("metric", TEXT),
         Column("labels", TEXT),
-        Column("value", pa.float64()),
-        Column("time_ms", pa.int64(), narrow=True),
-        Column("observed_ms", pa.int64(), narrow=True),
-        Column("histogram", pa.binary(), required=False, default=b""),
+        Column("value", Type.FLOAT64),
+        Column("time_ms", Type.INT64, narrow=True),
+        Column("observed_ms", Type.INT64, narrow=True),
+        Column("histogram", Type.BINARY, required=False, default=b""),
     ),
 )
 
@@ -73,6 +75,6 @@ def columns_of(rows: Iterable[SampleRow]) -> dict[str, list[Any]]:
     return schema.columns(SAMPLES, rows)
 
 
-def rows_of(batch: pa.RecordBatch) -> list[SampleRow]:
+def rows_of(batch: "pa.RecordBatch") -> list[SampleRow]:
     """Return a decoded frame's rows, in order."""
     return schema.rows(SampleRow, batch)

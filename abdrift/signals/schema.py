@@ -2,12 +2,27 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow as pa
+if TYPE_CHECKING:  # a small agent writes frames without it
+    import pyarrow as pa
 
-TEXT = pa.dictionary(pa.int32(), pa.utf8())
-"""A repetitive text column: dictionary-encoded, its indices narrowed to what fits when a frame is encoded."""
+
+class Type(StrEnum):
+    """What a column holds, in Arrow's words."""
+
+    TEXT = "text"
+    """Repetitive text: dictionary-encoded, its indices narrowed to what fits when a frame is encoded."""
+    UTF8 = "utf8"
+    BINARY = "binary"
+    INT32 = "int32"
+    INT64 = "int64"
+    FLOAT64 = "float64"
+    BOOL = "bool"
+
+
+TEXT = Type.TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +30,7 @@ class Column:
     """One column. A frame without a required column is bad; an optional one reads as `default`."""
 
     name: str
-    type: pa.DataType
+    type: Type
     required: bool = True
     default: Any = None
     narrow: bool = False
@@ -55,7 +70,7 @@ def columns(signal: Signal, rows: Iterable[Any]) -> dict[str, list[Any]]:
     return {column.name: [getattr(row, column.name) for row in listed] for column in signal.columns}
 
 
-def rows(kind: type[RowT], batch: pa.RecordBatch) -> list[RowT]:
+def rows(kind: type[RowT], batch: "pa.RecordBatch") -> list[RowT]:
     """Return a decoded frame's rows as structs of that kind, in order."""
     names = batch.schema.names
     values_by_column = [column.to_pylist() for column in batch.columns]
