@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from abdrift import ipc
+from abdrift.envelope import BASE, BEFORE, CODEC, LEVEL, MAX_ROWS, EncodedFrame, Headers, Part, sealed
 from abdrift.signals.alerts import ALERTS
 from abdrift.signals.events import EVENTS
 from abdrift.signals.levels import LEVELS
@@ -38,9 +39,23 @@ from abdrift.signals.rates import RATES
 from abdrift.signals.samples import SAMPLES
 from abdrift.signals.schema import Column, Signal, Type
 
+__all__ = [
+    "MAX_DECOMPRESSED_BYTES",
+    "MAX_ROWS",
+    "MAX_VALUE_BYTES",
+    "SIGNALS",
+    "BadFrame",
+    "EncodedFrame",
+    "Frame",
+    "Headers",
+    "Part",
+    "decode",
+    "encode",
+    "merge",
+]
+
 SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (OBJECTS, EVENTS, SAMPLES, LOGS, ALERTS, RATES, LEVELS)}
 
-MAX_ROWS = 1_000_000
 MAX_VALUE_BYTES = 8 * 1024 * 1024
 MAX_DECOMPRESSED_BYTES = 512 * 1024 * 1024
 """A frame that would take more memory is refused before it does."""
@@ -54,16 +69,9 @@ _ARROW: dict[Type, pa.DataType] = {
     Type.FLOAT64: pa.float64(),
     Type.BOOL: pa.bool_(),
 }
-_CODEC = "zstd"
-_LEVEL = 1
-_BASE = b"abdrift.base"
-_BEFORE = b"abdrift.before"
 _NARROWEST = ((1 << 8, np.uint8), (1 << 16, np.uint16), (1 << 32, np.uint32))
 _READ = pa.ipc.IpcReadOptions(use_threads=False)
 _WRITE = pa.ipc.IpcWriteOptions(use_threads=False)
-
-Headers = Sequence[tuple[str, bytes | None]]
-"""As Kafka's clients give them: a header without a value has None."""
 
 
 class BadFrame(ValueError):  # noqa: N818  named as the design names it
@@ -72,16 +80,6 @@ class BadFrame(ValueError):  # noqa: N818  named as the design names it
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
-
-
-class Part(msgspec.Struct, frozen=True):
-    """The rows of one lane within a frame: `rows` of them from `first_row` on."""
-
-    source: str
-    epoch: int
-    sequence: int
-    first_row: int
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +94,6 @@ class Frame:
     def rows(self) -> int:
         """The number of rows."""
         return int(self.batch.num_rows)
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedFrame:
-    """A frame as a Kafka record's value and headers."""
-
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...]
-    rows: int
 
 
 def encode(signal: Signal, columns: Mapping[str, Sequence[Any]], part: tuple[str, int, int]) -> EncodedFrame:
@@ -230,20 +219,9 @@ def _encoded(signal: Signal, batch: pa.RecordBatch, parts: tuple[Part, ...]) -> 
     if not 0 < batch.num_rows <= MAX_ROWS:
         raise ValueError(f"a frame holds 1 to {MAX_ROWS} rows, not {batch.num_rows}")
     plain = _stream(_sent(signal, batch))
-    value = pa.Codec(_CODEC, compression_level=_LEVEL).compress(plain, asbytes=True)
+    value = pa.Codec(CODEC, compression_level=LEVEL).compress(plain, asbytes=True)
     times = pc.min_max(batch.column(signal.event_time_column))
-    headers = (
-        ("abdrift-signal", signal.name.encode()),
-        ("abdrift-version", b"%d" % signal.version),
-        ("abdrift-rows", b"%d" % batch.num_rows),
-        ("abdrift-parts", msgspec.json.encode(parts)),
-        ("abdrift-first-ms", b"%d" % times["min"].as_py()),
-        ("abdrift-last-ms", b"%d" % times["max"].as_py()),
-        ("abdrift-encoding", _CODEC.encode()),
-        ("abdrift-size", b"%d" % plain.size),
-        ("abdrift-crc32", b"%08x" % zlib.crc32(value)),
-    )
-    return EncodedFrame(value, headers, batch.num_rows)
+    return sealed(signal, value, parts, (times["min"].as_py(), times["max"].as_py()), plain.size)
 
 
 def _signal(headers: Mapping[str, bytes]) -> Signal:
@@ -270,16 +248,16 @@ def _unpacked(value: bytes, headers: Mapping[str, bytes]) -> memoryview:
     encoding, promised = headers.get("abdrift-encoding"), headers.get("abdrift-size", b"")
     if encoding is None:
         return memoryview(value)
-    if encoding != _CODEC.encode():
-        raise BadFrame("unknown-encoding", f"header abdrift-encoding is {encoding!r}; this reader knows {_CODEC}")
+    if encoding != CODEC.encode():
+        raise BadFrame("unknown-encoding", f"header abdrift-encoding is {encoding!r}; this reader knows {CODEC}")
     if not promised.isdigit():
         raise BadFrame("bad-header", f"header abdrift-size is {promised!r}, no number of bytes")
     if len(promised) > len(str(MAX_DECOMPRESSED_BYTES)) or int(promised) > MAX_DECOMPRESSED_BYTES:
         raise BadFrame("too-large", f"{promised.decode()} bytes decompressed; at most {MAX_DECOMPRESSED_BYTES}")
     try:
-        return memoryview(pa.Codec(_CODEC).decompress(value, int(promised)))
+        return memoryview(pa.Codec(CODEC).decompress(value, int(promised)))
     except (pa.ArrowException, OSError) as error:
-        raise BadFrame("bad-frame", f"not {_CODEC} of the {promised.decode()} bytes promised: {error}") from error
+        raise BadFrame("bad-frame", f"not {CODEC} of the {promised.decode()} bytes promised: {error}") from error
 
 
 def _batch(stream: memoryview) -> pa.RecordBatch:
@@ -353,7 +331,7 @@ def _received(signal: Signal, column: Column, batch: pa.RecordBatch, number: int
     except pa.ArrowException as error:
         raise BadFrame("bad-frame", f"column {column.name!r}: {error}") from error
     told = batch.schema.field(number).metadata
-    if not told or _BASE not in told or not column.narrow:
+    if not told or BASE not in told or not column.narrow:
         return array
     return _restored(signal, column, batch, array, told)
 
@@ -379,11 +357,11 @@ def _distances(column: Column, array: pa.Array, before: pa.Array | None) -> tupl
     if before is not None:
         other = np.asarray(before).astype(np.int64)
         if _span(values, other) < 1 << 63:
-            values, told = other - values, {_BEFORE: str(column.before).encode()}
+            values, told = other - values, {BEFORE: str(column.before).encode()}
     base = int(values.min())
     for size, kind in _NARROWEST:
         if _span(values) < size:
-            return pa.array((values - base).astype(kind)), told | {_BASE: b"%d" % base}
+            return pa.array((values - base).astype(kind)), told | {BASE: b"%d" % base}
     return array, None
 
 
@@ -398,9 +376,9 @@ def _restored(
     if not pa.types.is_unsigned_integer(array.type) or array.null_count:
         raise BadFrame("wrong-type", f"column {column.name!r} is {array.type}, not distances from a base")
     try:
-        base = int(told[_BASE])
+        base = int(told[BASE])
         values = np.asarray(array)
-        if column.before is not None and _BEFORE in told:
+        if column.before is not None and BEFORE in told:
             (other,) = _conform(signal, (signal.column(column.before),), batch).columns
             return pa.array(np.asarray(other) - (values.astype(np.int64) + base), type=_ARROW[column.type])
         kind = np.dtype(_ARROW[column.type].to_pandas_dtype())
@@ -408,7 +386,7 @@ def _restored(
         if limits.min <= base and base + int(values.max(initial=0)) <= limits.max:
             return pa.array(np.add(values, kind.type(base), dtype=kind, casting="unsafe"), type=_ARROW[column.type])
     except (ValueError, OverflowError) as error:
-        raise BadFrame("bad-frame", f"column {column.name!r} has the base {told[_BASE]!r}") from error
+        raise BadFrame("bad-frame", f"column {column.name!r} has the base {told[BASE]!r}") from error
     raise BadFrame("wrong-type", f"column {column.name!r} holds what is no {column.type}")
 
 
