@@ -86,7 +86,7 @@ class SeriesTable:
 
 @dataclass(frozen=True, slots=True)
 class SampleBlock:
-    """Samples of one cluster, all received at once. The columns are of one length, and not empty."""
+    """Samples of one cluster, all received at once. The columns are of one length; a framer takes none without any."""
 
     cluster: str
     table: SeriesTable
@@ -107,18 +107,30 @@ class SampleBlock:
     def halves(self) -> "tuple[SampleBlock, SampleBlock]":
         """Return the block as two, in order. It has at least two samples."""
         middle = self.rows // 2
-        return self._part(0, middle), self._part(middle, self.rows)
+        return self.chosen(np.arange(middle)), self.chosen(np.arange(middle, self.rows))
 
-    def _part(self, start: int, stop: int) -> "SampleBlock":
+    def by_cluster(self) -> "list[SampleBlock]":
+        """Return the samples of each cluster that their series name, as a block of its own."""
+        numbers = self.table.clusters_of(self.series)
+        return [
+            self.chosen(np.flatnonzero(numbers == number), self.table.clusters.values[number])
+            for number in np.unique(numbers).tolist()
+        ]
+
+    def chosen(self, places: npt.NDArray[np.int64], cluster: str | None = None) -> "SampleBlock":
+        """Return the samples at these places, in their order."""
+        histograms = self.histograms
         return SampleBlock(
-            cluster=self.cluster,
+            cluster=self.cluster if cluster is None else cluster,
             table=self.table,
-            series=self.series[start:stop],
-            values=self.values[start:stop],
-            times_ms=self.times_ms[start:stop],
+            series=self.series[places],
+            values=self.values[places],
+            times_ms=self.times_ms[places],
             observed_ms=self.observed_ms,
-            size_bytes=self.size_bytes * (stop - start) // self.rows,
-            histograms={at - start: value for at, value in self.histograms.items() if start <= at < stop},
+            size_bytes=self.size_bytes * len(places) // max(1, self.rows),
+            histograms={new: histograms[old] for new, old in enumerate(places.tolist()) if old in histograms}
+            if histograms
+            else {},
         )
 
 

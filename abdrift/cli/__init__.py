@@ -25,6 +25,7 @@ MODULES = (
     "inventory",
     "git",
     "receive",
+    "scrape",
     "logs",
     "worker",
     "sink",

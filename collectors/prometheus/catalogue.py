@@ -21,6 +21,9 @@ SUPPRESSED: Final = -2
 TOO_LONG: Final = (1 << 32) - 1
 """The number of every symbol that is too long for a label."""
 
+BY_SYMBOLS: Final = "2.0"
+"""The way of naming series by symbols."""
+
 _SERIES_BYTES, _SYMBOL_BYTES = 500, 200
 """About what each takes besides its text."""
 
@@ -121,9 +124,16 @@ class Catalogue:
         self._window.size_bytes += _SERIES_BYTES + 2 * len(named)
         return number
 
+    def seen(self, key: Key, named: bytes) -> int:
+        """Return the number of a series that was seen in this window or the one before; else `UNKNOWN`."""
+        number = self._window.numbers.get(key, {}).get(named)
+        if number is None:
+            number = self._carried_over(key, named)
+        return UNKNOWN if number is None else number
+
     def _carried_over(self, key: Key, named: bytes) -> int | None:
         # Symbols are numbered anew in each window, so what is named by their numbers is looked at again.
-        before = self._before.numbers.get(key, {}).get(named) if key[1] == "1.0" else None
+        before = None if key[1] == BY_SYMBOLS else self._before.numbers.get(key, {}).get(named)
         if before is None or before == SUPPRESSED:
             return before
         table = self._before.table

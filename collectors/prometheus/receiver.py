@@ -97,9 +97,18 @@ class RemoteWrite:
         self._catalogue.turn(request.received_ms)
         decoded = self._decoded(request, decode)
         in_time = self._in_time(decoded, request.received_ms)
-        blocks = self._blocks(decoded, in_time, request.received_ms)
-        if blocks:
-            await self._wiring.outlet.deliver(blocks)
+        if np.any(in_time):
+            block = SampleBlock(
+                cluster="",
+                table=self._catalogue.table,
+                series=decoded.series,
+                values=decoded.values,
+                times_ms=decoded.times_ms,
+                observed_ms=request.received_ms,
+                size_bytes=size_of(len(in_time), decoded.text_bytes),
+                histograms=decoded.histograms,
+            )
+            await self._wiring.outlet.deliver(block.chosen(np.flatnonzero(in_time)).by_cluster())
         self._count(decoded)
         return _answer(decoded, in_time, version)
 
@@ -128,28 +137,6 @@ class RemoteWrite:
                 outside,
             )
         return in_time
-
-    def _blocks(self, decoded: Decoded, in_time: Flags, now_ms: int) -> list[SampleBlock]:
-        """Return the samples in time, a block for each cluster."""
-        table = self._catalogue.table
-        of_cluster = table.clusters_of(decoded.series)
-        bytes_per_row = decoded.text_bytes // max(1, len(of_cluster))
-        blocks = []
-        for number in np.unique(of_cluster[in_time]).tolist():
-            places = np.flatnonzero(in_time & (of_cluster == number))
-            blocks.append(
-                SampleBlock(
-                    cluster=table.clusters.values[number],
-                    table=table,
-                    series=decoded.series[places],
-                    values=decoded.values[places],
-                    times_ms=decoded.times_ms[places],
-                    observed_ms=now_ms,
-                    size_bytes=size_of(len(places), len(places) * bytes_per_row),
-                    histograms=_at(decoded.histograms, places.tolist()),
-                )
-            )
-        return blocks
 
     def _count(self, decoded: Decoded) -> None:
         for reason, rows in decoded.refusals.reasons.items():
@@ -208,8 +195,3 @@ def _answer(decoded: Decoded, in_time: Flags, version: str) -> Answer:
     if decoded.refusals:
         return Answer(400, "\n".join(decoded.refusals.messages).encode(), headers=headers)
     return Answer(204, headers=headers)
-
-
-def _at(histograms: Mapping[int, bytes], places: Sequence[int]) -> dict[int, bytes]:
-    """Return histograms by their new place."""
-    return {new: histograms[old] for new, old in enumerate(places) if old in histograms} if histograms else {}

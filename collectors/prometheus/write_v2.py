@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from collectors.blocks import Numbers
-from collectors.prometheus.catalogue import TOO_LONG, UNKNOWN, Catalogue, ClusterOf
+from collectors.prometheus.catalogue import BY_SYMBOLS, TOO_LONG, UNKNOWN, Catalogue, ClusterOf
 from collectors.prometheus.labels import Labels, SeriesRefusedError, read
 from collectors.prometheus.protobuf import MalformedError, Wire, fields, run, varint
 from collectors.prometheus.samples import (
@@ -31,7 +31,7 @@ from collectors.prometheus.samples import (
     take,
 )
 
-VERSION: Final = "2.0"
+VERSION: Final = BY_SYMBOLS
 
 _SYMBOL_TAG, _SERIES_TAG = 0x22, 0x2A
 _SYMBOLS, _SERIES = 4, 5

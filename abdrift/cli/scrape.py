@@ -1,0 +1,61 @@
+"""`abdrift scrape`: Prometheus targets and `/federate`, scraped into Kafka."""
+
+import logging
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from abdrift import paths
+from abdrift.cli.kafka import with_kafka
+from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
+from abdrift.clock import wall_clock_ms
+from abdrift.kafka import KafkaSettings, partition_count, producer
+from abdrift.processes import tell_ready
+from abdrift.topics import SAMPLES
+from collectors.delivery import kafka_send
+from collectors.epochs import next_epoch
+from collectors.framing import Framer, FramerSettings
+from collectors.prometheus import scraper
+from collectors.prometheus.scrape_config import ScrapeConfig, ScrapeConfigError
+
+log = logging.getLogger(__name__)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command("scrape")(with_kafka(scrape))
+
+
+def scrape(
+    kafka: KafkaSettings,
+    config: Annotated[Path, typer.Option(help="What is scraped, in Prometheus's own words: deploy/prometheus.")],
+    instance: Annotated[
+        str, typer.Option(help="Names this process in its lanes; two that run at the same time must differ.")
+    ] = socket.gethostname(),
+    data: Annotated[
+        Path | None, typer.Option(help="Where epochs are kept between starts.", show_default="scrape/ in the data")
+    ] = None,
+    metrics: MetricsOption = None,
+    log_level: LogLevelOption = "info",
+) -> None:
+    """Scrape Prometheus targets, /federate among them, and stream their samples into Kafka."""
+    prepare(log_level, metrics)
+    try:
+        settings = ScrapeConfig.load(config)
+        run_until_stopped(_run(settings, kafka, f"scrape/{instance}", data or paths.data_dir() / "scrape"))
+    except ScrapeConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="--config") from error
+
+
+async def _run(config: ScrapeConfig, kafka: KafkaSettings, source: str, data: Path) -> None:
+    framing = FramerSettings(partitions=await partition_count(kafka, SAMPLES.name))
+    epoch = next_epoch(source, data, wall_clock_ms)
+    async with (
+        producer(kafka, linger_ms=0) as client,
+        Framer(source, epoch, kafka_send(client), framing) as framer,
+    ):
+        tell_ready()
+        log.info("scraping %d jobs", len(config.scrape_configs))
+        await scraper.run(config, source, framer)
