@@ -23,6 +23,7 @@ class GoPart:
     version_symbol: str
     cold_build_minutes: int
     has_crds: bool = False
+    tags: str = ""
 
     @property
     def wrapper(self) -> Path:
@@ -48,7 +49,22 @@ SOURCE_CONTROLLER = _flux_controller("source-controller", "v1.7.3", cold_build_m
 KUSTOMIZE_CONTROLLER = _flux_controller("kustomize-controller", "v1.7.3", cold_build_minutes=3)
 HELM_CONTROLLER = _flux_controller("helm-controller", "v1.4.0", cold_build_minutes=3)
 
+# The newest of its kind that a module can be had of; it speaks to no other controller.
+NOTIFICATION_CONTROLLER = _flux_controller("notification-controller", "v1.6.0", cold_build_minutes=4)
+
+# Without the clouds' discoveries, which are most of it.
+PROMETHEUS = GoPart(
+    name="prometheus",
+    module="github.com/prometheus/prometheus",
+    version="v0.316.0",
+    packages=("github.com/prometheus/prometheus/cmd/prometheus",),
+    version_symbol="github.com/prometheus/common/version.Version",
+    cold_build_minutes=3,
+    tags="remove_all_sd",
+)
+
 FLUX_CONTROLLERS = (SOURCE_CONTROLLER, KUSTOMIZE_CONTROLLER, HELM_CONTROLLER)
+"""What every cluster with Flux runs."""
 
 # A client of Beats' protocol: `main.go` in the wrapper sends what it reads.
 GO_LUMBER = GoPart(
@@ -60,10 +76,10 @@ GO_LUMBER = GoPart(
     cold_build_minutes=1,
 )
 
-GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS, GO_LUMBER)
+GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS, NOTIFICATION_CONTROLLER, GO_LUMBER)
 
 # The wrapper modules' own `go` line; Go refuses an older toolchain, with a message that names no way out.
-GO_MINIMUM = (1, 25)
+GO_MINIMUM = (1, 26)
 
 # Debian's packages carry these; any release that has them will do, bookworm's (3.4.23, 1.7.1) being the oldest tried.
 # Prometheus 2.42 and Alertmanager 0.25.
@@ -74,6 +90,7 @@ DEBIAN_PACKAGES = {
     "rsyslogd": "rsyslog",
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
+    "prometheus-node-exporter": "prometheus-node-exporter",
 }
 DEBIAN_FILES = {"usr/lib/*/rsyslog/omkafka.so": "rsyslog-kafka"}
 """Packages that bring no program of their own, by a file of theirs."""
@@ -82,5 +99,6 @@ SERVICES = {
     "etcd-server": "etcd.service",
     "prometheus": "prometheus.service",
     "prometheus-alertmanager": "prometheus-alertmanager.service",
+    "prometheus-node-exporter": "prometheus-node-exporter.service",
 }
 """What a package enables by itself."""
