@@ -9,7 +9,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collectors.logs.beats import Batch, Decoder, FrameLimits, ProtocolError, acknowledgement
@@ -144,6 +144,7 @@ EVENTS = st.lists(st.dictionaries(st.text(max_size=5), st.integers(0, 9), max_si
 
 
 @given(st.lists(st.tuples(EVENTS, st.booleans()), max_size=4), st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_however_it_is_cut_every_event_comes_once_and_in_order(
     windows: list[tuple[list[Any], bool]], data: st.DataObject
 ) -> None:
@@ -172,6 +173,7 @@ def test_however_it_is_cut_every_event_comes_once_and_in_order(
         max_size=8,
     )
 )
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_are_decoded_or_refused(pieces: list[bytes]) -> None:
     decoder = Decoder(SMALL)
     with contextlib.suppress(ProtocolError):

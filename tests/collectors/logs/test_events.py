@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
@@ -136,7 +136,7 @@ READER = Reader(EventsConfig(max_message_bytes=64, max_fields_bytes=128), "logs/
 
 
 @given(EVENTS)
-@settings(max_examples=60)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_event_becomes_a_row_that_a_frame_can_hold(event: dict[str, Any]) -> None:
     found = READER.read({"cluster": "c"} | event, ORIGIN)
     if isinstance(found, Refused):
@@ -149,5 +149,6 @@ def test_any_event_becomes_a_row_that_a_frame_can_hold(event: dict[str, Any]) ->
 
 
 @given(st.binary(max_size=200))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_bytes_are_read_or_refused(value: bytes) -> None:
     assert isinstance(READER.read_json(value, ORIGIN), LogRow | Refused)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import cramjam
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abdrift.signals.logs import LogRow
@@ -150,6 +150,7 @@ FUZZED = Posted()
 
 
 @given(st.binary(max_size=300) | st.lists(st.dictionaries(st.text(), st.text())).map(orjson.dumps))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_any_body_is_answered_or_refused(body: bytes) -> None:
     async def status() -> int:
         try:

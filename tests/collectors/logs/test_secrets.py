@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -165,6 +165,7 @@ HIDING = hiding()
 
 
 @given(JSON)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_event_is_hidden_once_and_for_all(event: Any) -> None:
     once = HIDING.hide(event)
     assert HIDING.hide(once) == once

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collectors.logs import times
@@ -68,5 +68,6 @@ def test_what_is_no_time(value: Any) -> None:
 
 
 @given(st.one_of(st.text(max_size=70), st.integers(), st.floats(), st.datetimes().map(str)), st.integers(0, 4 * 10**12))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_value_is_a_time_or_none(value: Any, near_ms: int) -> None:
     assert isinstance(times.parse_ms(value, near_ms), int | None)
