@@ -16,6 +16,7 @@ class HubConfig(BaseModel):
     secrets: bool = Field(default=False, description="Watch Secrets that an inventory names; values are masked.")
     heartbeat_seconds: float = Field(default=10, gt=0, le=300)
     lost_after_seconds: float = Field(default=30, gt=0, description="Out of reach this long, a cluster is said so.")
+    request_timeout_seconds: float = Field(default=15, gt=0)
     max_objects: int = Field(default=20_000, ge=1, description="Objects remembered; each takes about 400 bytes.")
     requests_per_second: float = Field(default=20, gt=0)
     requests_burst: int = Field(default=120, ge=1, description="A first look takes two for each kind.")
@@ -38,6 +39,7 @@ class HubConfig(BaseModel):
             page_size=100,
             heartbeat_seconds=self.heartbeat_seconds,
             lost_after_seconds=self.lost_after_seconds,
+            request_timeout_seconds=self.request_timeout_seconds,
             max_objects=self.max_objects,
             state_dir=self.state_dir,
         )

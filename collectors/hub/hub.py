@@ -127,5 +127,5 @@ class Hub:
             counts["refused"] = len(self.roster.problems())
             for state, number in counts.items():
                 CLUSTERS.labels(state).set(number)
-            self._heap.settle(sum(watched.known_objects for watched in self._watched.values()))
+            self._heap.settle()
             await asyncio.sleep(_LOOK_SECONDS)

@@ -56,11 +56,6 @@ class Watched:
         self._renewals: set[asyncio.Task[None]] = set()
         self._task = asyncio.create_task(self._run(delay_seconds), name=self._cluster.source)
 
-    @property
-    def known_objects(self) -> int:
-        """How many objects are remembered."""
-        return self._agent.known_objects if self._agent else 0
-
     def renew(self, claim: Claim) -> None:
         """Use other credentials from now on; a cluster at another address is looked at anew."""
         self.claim = claim

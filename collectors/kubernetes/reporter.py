@@ -29,8 +29,11 @@ MANIFEST = Served("HelmManifest", Resource("abdrift.dev", "v1", "helmmanifests")
 """The pseudo kind under which a release's manifest is reported."""
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """What is remembered of an object: enough to say that it changed, or which one is gone."""
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """What is remembered of an object: enough to say that it changed, or which one is gone.
+
+    There are many of them, and none is part of a cycle: the collector need not look at them.
+    """
 
     uid: str
     resource_version: str

@@ -97,7 +97,7 @@ async def edit(clusters: list[SimCluster], per_second: float, seconds: float, di
         stored = store.get(kind, dice.choice(keys[kind]))
         assert stored
         obj = stored.value()
-        obj["data"]["setting-00"] = f"{number}"
+        obj["data"]["setting-00"] = f"edited at {stored.version}"
         obj = store.put(kind, obj)
         made.append([cluster.name, obj["metadata"]["resourceVersion"], wall_clock_ms()])
     return made
