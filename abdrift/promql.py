@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 MAX_TEXT_CHARACTERS: Final = 2_000
 """Of a selector."""
 MAX_REGEX_CHARACTERS: Final = 500
@@ -179,16 +176,24 @@ def _check_regex(pattern: str) -> None:
         raise PromqlError(f"a regex has at most {MAX_REGEX_CHARACTERS} characters, not {len(pattern)}")
     try:
         # Alone too: between the anchors `a)|(b` would be one.
-        pc.match_substring_regex(pa.array([""]), pattern)
+        _re2([""], pattern)
         _matching(pattern, [""])
-    except pa.ArrowException as error:
+    except ValueError as error:
         raise PromqlError(f"{pattern!r} is no regex of RE2, which knows no back-references: {error}") from error
 
 
 def _matching(pattern: str, values: Sequence[str]) -> list[bool]:
     """Return which values a regex matches whole. Python's own would take time without bounds for some patterns."""
-    taken = pa.array(values, type=pa.utf8())
-    found: list[bool] = pc.match_substring_regex(taken, f"^(?s:{pattern})$").to_pylist()
+    return _re2(values, f"^(?s:{pattern})$")
+
+
+def _re2(values: Sequence[str], pattern: str) -> list[bool]:
+    """Return where a pattern is found. Raises `ValueError` (pyarrow's `ArrowInvalid`) for what is none."""
+    # The policy's model is imported by all, and Arrow's library is heavier than a small agent can be.
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    found: list[bool] = pc.match_substring_regex(pa.array(values, type=pa.utf8()), pattern).to_pylist()
     return found
 
 

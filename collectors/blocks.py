@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from collectors.lanes import Block
+
 Numbers = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
@@ -85,7 +87,7 @@ class SeriesTable:
 
 
 @dataclass(frozen=True, slots=True)
-class SampleBlock:
+class SampleBlock(Block):
     """Samples of one cluster, all received at once. The columns are of one length; a framer takes none without any."""
 
     cluster: str
@@ -108,6 +110,21 @@ class SampleBlock:
         """Return the block as two, in order. It has at least two samples."""
         middle = self.rows // 2
         return self.chosen(np.arange(middle)), self.chosen(np.arange(middle, self.rows))
+
+    @staticmethod
+    def columns_of(blocks: "Sequence[SampleBlock]") -> dict[str, Any]:
+        """Return the blocks' columns one after another, as `abdrift.frames.encode` takes them for `samples`."""
+        sizes = [block.rows for block in blocks]
+        columns: dict[str, Any] = {
+            "cluster": _texts(np.repeat(np.arange(len(blocks), dtype=np.int32), sizes), [b.cluster for b in blocks]),
+            "value": np.concatenate([block.values for block in blocks]),
+            "time_ms": np.concatenate([block.times_ms for block in blocks]),
+            "observed_ms": np.repeat(np.array([block.observed_ms for block in blocks], dtype=np.int64), sizes),
+            **_names(blocks),
+        }
+        if any(block.histograms for block in blocks):
+            columns["histogram"] = _histograms(blocks, sum(sizes))
+        return columns
 
     def by_cluster(self) -> "list[SampleBlock]":
         """Return the samples of each cluster that their series name, as a block of its own."""
@@ -137,21 +154,6 @@ class SampleBlock:
 def size_of(rows: int, text_bytes: int) -> int:
     """Return about how many bytes a block of so many samples takes, their texts before they are shared included."""
     return rows * _ROW_BYTES + text_bytes
-
-
-def columns_of(blocks: Sequence[SampleBlock]) -> dict[str, Any]:
-    """Return the blocks' columns one after another, as `abdrift.frames.encode` takes them for the signal `samples`."""
-    sizes = [block.rows for block in blocks]
-    columns: dict[str, Any] = {
-        "cluster": _texts(np.repeat(np.arange(len(blocks), dtype=np.int32), sizes), [b.cluster for b in blocks]),
-        "value": np.concatenate([block.values for block in blocks]),
-        "time_ms": np.concatenate([block.times_ms for block in blocks]),
-        "observed_ms": np.repeat(np.array([block.observed_ms for block in blocks], dtype=np.int64), sizes),
-        **_names(blocks),
-    }
-    if any(block.histograms for block in blocks):
-        columns["histogram"] = _histograms(blocks, sum(sizes))
-    return columns
 
 
 def _names(blocks: Sequence[SampleBlock]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -19,9 +20,19 @@ from abdrift.partitions import partition_of
 from abdrift.signals import alerts, events, logs, objects, samples
 from abdrift.signals.schema import Signal
 from abdrift.topics import Topic
-from collectors import blocks, telemetry
-from collectors.blocks import SampleBlock
-from collectors.lanes import FramerSettings, Lane, LaneTarget, Receipt, Row, Send, UnsendableError, Waiting
+from collectors import telemetry
+from collectors.lanes import (
+    Block,
+    Encode,
+    FramerSettings,
+    Lane,
+    LaneTarget,
+    Receipt,
+    Row,
+    Send,
+    UnsendableError,
+    Waiting,
+)
 
 __all__ = ["Framer", "FramerSettings", "NotDeliveredError", "Outlet", "Row", "Send", "UnsendableError"]
 
@@ -67,9 +78,6 @@ _KINDS: dict[type[Row], _Kind] = {
     logs.LogRow: _Kind(
         logs.LOGS, topics.LOGS, logs.columns_of, lambda row: row.severity, lambda row: len(row.message + row.fields)
     ),
-    SampleBlock: _Kind(
-        samples.SAMPLES, topics.SAMPLES, blocks.columns_of, lambda _: "sample", lambda block: block.size_bytes
-    ),
     alerts.AlertRow: _Kind(
         alerts.ALERTS,
         topics.ALERTS,
@@ -78,6 +86,21 @@ _KINDS: dict[type[Row], _Kind] = {
         lambda row: len(row.labels + row.message),
     ),
 }
+
+
+@cache
+def _kind_of(row: type[Row]) -> _Kind:
+    if issubclass(row, Block):
+        return _Kind(
+            samples.SAMPLES, topics.SAMPLES, row.columns_of, lambda _: "sample", lambda block: block.size_bytes
+        )
+    return _KINDS[row]
+
+
+def _arrows_own() -> Encode:
+    from abdrift.frames import encode  # noqa: PLC0415  who brings an encoder of their own need not load Arrow's library
+
+    return encode
 
 
 class Outlet(Protocol):
@@ -101,12 +124,18 @@ class Framer:
         send: Send,
         settings: FramerSettings | None = None,
         *,
+        encode: Encode | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """`source` names the lanes, e.g. `kubernetes/edge-0042`; `epoch` comes from `collectors.epochs`."""
+        """`source` names the lanes, e.g. `kubernetes/edge-0042`; `epoch` comes from `collectors.epochs`.
+
+        `encode` is `abdrift.frames.encode` by default; `abdrift.arrow.frames.encode` takes rows but no blocks, is
+        slower with many, and saves the memory of Arrow's library.
+        """
         self.source = source
         self.epoch = epoch
         self.dropped: Counter[str] = Counter()
+        self._encode = encode or _arrows_own()
         self._send = send
         self._settings = settings or FramerSettings()
         self._rng = rng or random.Random()  # noqa: S311  jitter
@@ -182,8 +211,8 @@ class Framer:
         return partition_of(row.cluster, self._settings.partitions)
 
     async def _put(self, row: Row, partition: int, *, urgent: bool, receipt: Receipt | None = None) -> None:
-        kind = _KINDS[type(row)]
-        rows = row.rows if isinstance(row, SampleBlock) else 1
+        kind = _kind_of(type(row))
+        rows = row.rows if isinstance(row, Block) else 1
         size_bytes = _ROW_OVERHEAD_BYTES + kind.text(row)
         await self._until_room(size_bytes)
         self._held_rows += rows
@@ -217,6 +246,7 @@ class Framer:
                 (self.source, self.epoch),
                 LaneTarget(kind.signal, kind.topic.name, partition, kind.columns_of),
                 self._settings,
+                encode=self._encode,
                 send=self._send,
                 rng=self._rng,
                 released=self._release,

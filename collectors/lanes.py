@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from abdrift import frames
+from abdrift.envelope import MAX_ROWS, EncodedFrame
 from abdrift.signals.alerts import AlertRow
 from abdrift.signals.events import EventRow
 from abdrift.signals.logs import LogRow
@@ -19,16 +20,44 @@ from abdrift.signals.samples import SampleRow
 from abdrift.signals.schema import Signal
 from abdrift.topics import DEFAULT_PARTITIONS
 from collectors import telemetry
-from collectors.blocks import SampleBlock
 
 log = logging.getLogger(__name__)
 
-Row = ObjectRow | EventRow | SampleRow | LogRow | AlertRow | SampleBlock
+
+class Block(ABC):
+    """Many samples of one cluster as columns, which wait for their frame like a row."""
+
+    __slots__ = ()
+
+    cluster: str
+    size_bytes: int
+    """About what its samples' texts and columns take."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """The number of samples, at least one."""
+
+    @abstractmethod
+    def halves(self) -> "tuple[Block, Block]":
+        """Return the block as two, in order. It has at least two samples."""
+
+    @staticmethod
+    @abstractmethod
+    def columns_of(blocks: Sequence[Any]) -> dict[str, Any]:
+        """Return the columns of blocks of this type, one block after another, as a framer's `encode` takes them."""
+
+
+Row = ObjectRow | EventRow | SampleRow | LogRow | AlertRow | Block
 """What a framer takes: one row, or a block of many that lie in columns already."""
 Headers = tuple[tuple[str, bytes], ...]
 Send = Callable[[str, int, bytes, bytes, Headers], Awaitable[None]]
 """`send(topic, partition, key, value, headers)` returns once Kafka has acknowledged; it raises `UnsendableError` for
 what Kafka will never take, and anything else for what is worth another try. Its producer must be idempotent."""
+
+
+Encode = Callable[[Signal, dict[str, Any], tuple[str, int, int]], EncodedFrame]
+"""`encode(signal, columns, (source, epoch, sequence))` as `abdrift.frames.encode` has it."""
 
 
 class UnsendableError(Exception):
@@ -41,7 +70,7 @@ class FramerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     partitions: int = Field(default=DEFAULT_PARTITIONS, ge=1)
-    max_rows: int = Field(default=10_000, ge=1, le=frames.MAX_ROWS)
+    max_rows: int = Field(default=10_000, ge=1, le=MAX_ROWS)
     max_age_ms: int = Field(default=1_000, ge=1)
     linger_ms: int = Field(default=10, ge=0, le=20, description="How long an urgent row waits for company.")
     max_raw_bytes: int = Field(default=4 * 1024 * 1024, ge=1, description="Rows' bytes before encoding.")
@@ -96,7 +125,7 @@ class Waiting:
 
     def halves(self) -> "tuple[Waiting, ...]":
         """Return a block as two; nothing where it cannot be divided."""
-        if not isinstance(self.row, SampleBlock) or self.rows == 1:
+        if not isinstance(self.row, Block) or self.rows == 1:
             return ()
         first, second = self.row.halves()
         size_bytes = self.size_bytes // 2
@@ -115,6 +144,7 @@ class Lane:
         target: LaneTarget,
         settings: FramerSettings,
         *,
+        encode: Encode,
         send: Send,
         rng: random.Random,
         released: Callable[[Sequence[Waiting], str | None], None],
@@ -123,6 +153,7 @@ class Lane:
         self.target = target
         self._source, self._epoch = identity
         self._settings = settings
+        self._encode = encode
         self._send = send
         self._rng = rng
         self._released = released
@@ -208,7 +239,7 @@ class Lane:
     async def _deliver(self, rows: Sequence[Waiting]) -> None:
         """Send rows as one frame, or as two where it is too large, and release them."""
         part = (self._source, self._epoch, self._sequence)
-        frame = frames.encode(self.target.signal, self.target.columns_of([each.row for each in rows]), part)
+        frame = self._encode(self.target.signal, self.target.columns_of([each.row for each in rows]), part)
         if len(frame.value) > self._settings.max_value_bytes and len(rows) > 1:
             middle = len(rows) // 2
             await self._deliver(rows[:middle])
@@ -225,7 +256,7 @@ class Lane:
             self._under_way.popleft()
         self._released(rows, refused)
 
-    async def _send_until_acknowledged(self, frame: frames.EncodedFrame) -> str | None:
+    async def _send_until_acknowledged(self, frame: EncodedFrame) -> str | None:
         target, delay_seconds = self.target, self._settings.retry_initial_seconds
         while True:
             try:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import pyarrow as pa
 import typer
 
 from abdrift import paths
@@ -60,8 +59,6 @@ def agent(
 ) -> None:
     """Watch clusters and stream what they show into Kafka. Needs read rights only."""
     prepare(log_level, metrics)
-    # Arrow's default allocator keeps 8 MB for itself, which is much beside an agent's small frames.
-    pa.set_memory_pool(pa.system_memory_pool())
     named = clusters(fleet, cluster, kubeconfig, context, label)
     directory = data or paths.data_dir() / "agent"
     options = UplinkOptions(spool_bytes, gateway, gateway_token, gateway_ca, gateway_cert)

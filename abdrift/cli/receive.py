@@ -16,11 +16,12 @@ from abdrift.clock import wall_clock_ms
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import ALERTS
-from collectors import alertmanager, flux, gateway
+from collectors import alertmanager, flux
 from collectors.dead_letters import DeadLetters
 from collectors.delivery import answers, kafka_send
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
+from collectors.gateway import relay
 from collectors.logs import http, lumberjack
 from collectors.prometheus import receiver as remote_write
 from collectors.receiving import Handler, Receiver, ReceiverConfig, Wiring
@@ -33,7 +34,7 @@ Build = Callable[[Mapping[str, Any], Wiring], Handler]
 HANDLERS: dict[str, Build] = {
     "alertmanager": alertmanager.build,
     "flux": flux.build,
-    "gateway": gateway.build,
+    "gateway": relay.build,
     "logs": http.build,
     "lumberjack": lumberjack.build,
     "remote-write": remote_write.build,

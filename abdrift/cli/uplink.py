@@ -15,7 +15,7 @@ import typer
 from abdrift.kafka import KafkaSettings, KafkaUnreachableError, partition_count, producer
 from abdrift.topics import OBJECTS
 from collectors.delivery import LateKafka, kafka_send
-from collectors.gateway import Gateway, GatewayError
+from collectors.gateway.sending import Gateway, GatewayError
 from collectors.lanes import Send
 from collectors.spool import Spool, SpoolingSend, SpoolSettings
 

@@ -5,8 +5,3 @@ It answers once Kafka has acknowledged, so that an agent keeps on its own disk w
 
 Forbidden here: changing a frame, and keeping one.
 """
-
-from collectors.gateway.relay import RelayConfig, build
-from collectors.gateway.sending import Gateway, GatewayError
-
-__all__ = ["Gateway", "GatewayError", "RelayConfig", "build"]

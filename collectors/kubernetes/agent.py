@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from abdrift import flux
+from abdrift.arrow import frames
 from abdrift.clock import ClockMs, wall_clock_ms
 from abdrift.kubeconfig import KubeConfigError
 from abdrift.signals.objects import CLUSTER, LostDetail
@@ -362,5 +363,6 @@ async def run(
 
     """
     epoch = next_epoch(config.source, config.state_dir, clock)
-    async with Framer(config.source, epoch, send, settings, rng=rng) as framer:
+    # Its frames are small: what Arrow's library would take is several times what the agent itself does.
+    async with Framer(config.source, epoch, send, settings, encode=frames.encode, rng=rng) as framer:
         await Agent(config, framer, masker=masker, clock=clock, rng=rng).run()

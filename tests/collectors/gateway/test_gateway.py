@@ -13,8 +13,9 @@ from abdrift.frames import encode
 from abdrift.partitions import partition_of
 from abdrift.signals import objects
 from abdrift.signals.objects import ObjectRow
-from collectors.gateway import Gateway, GatewayError, build
 from collectors.gateway.protocol import FRAME_TYPE
+from collectors.gateway.relay import build
+from collectors.gateway.sending import Gateway, GatewayError
 from collectors.lanes import UnsendableError
 from collectors.spool.segments import SpooledFrame
 from tests.collectors.receiving.receiving import TOKEN, bearer, config, receiving, wiring
