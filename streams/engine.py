@@ -18,6 +18,7 @@ import faust.auth
 from aiokafka import TopicPartition
 from faust.tables.recovery import Recovery
 from faust.types import TP
+from mode.threads import WorkerThread
 
 from abdrift import kafka
 from abdrift.topics import DEAD_LETTERS
@@ -33,7 +34,8 @@ from streams.step import AnyStep
 from streams.telemetry import Metrics, event
 
 _ANSWER_SECONDS: Final = 30.0
-__all__ = ["EngineError", "StepWorker", "run"]
+_LEAVE_SECONDS: Final = 1.0
+__all__ = ["EngineError", "StepWorker", "run", "run_process"]
 
 _STORE_OPTIONS: Final = {
     # A database a partition: Faust's defaults would let each take 200 MB of buffers.
@@ -96,6 +98,15 @@ class _Recovery(Recovery):
             for tp in tps:
                 destination[tp] = self.tp_to_table[tp].persisted_offset(tp)
         await super()._build_offsets(consumer, tps, destination, title)
+
+
+class _ConsumerThread(WorkerThread):
+    """Faust's consumer has a thread of its own, which a broker that does not answer keeps from ending for ever."""
+
+    def __init__(self, service: Any, **options: Any) -> None:
+        super().__init__(service, **options)
+        # What it has read and nobody took in is read again; so the process need not outlast its worker for it.
+        self.daemon = True
 
 
 class _FaustLink:
@@ -234,6 +245,7 @@ class StepWorker:
         recovery = _Recovery(app, app.tables, beacon=app.tables.beacon, loop=app.tables.loop)
         recovery.worker = self
         app.tables._recovery = recovery  # noqa: SLF001  Faust has no setting for it
+        app.consumer._thread.Worker = _ConsumerThread  # noqa: SLF001  nor for this
         channel = app.topic(
             *(topic.name for topic in step.reads),
             partitions=self._partitions,
@@ -445,6 +457,36 @@ async def run(
             await _until_ended(workers, starts, ended, on_ready)
         finally:
             await _stop_all(workers, starts, settings.stop_timeout_seconds)
+
+
+def run_process(steps: Sequence[AnyStep], settings: EngineSettings, **options: Any) -> None:
+    """`run`, with its options, in an event loop of its own, and end whatever Faust leaves over.
+
+    Some of Faust's tasks take no cancellation while a broker does not answer. `asyncio.run` would wait for them, so
+    that a worker that had to stop would stand still instead, and nobody would start it again.
+
+    Raises:
+        EngineError, kafka.KafkaUnreachableError: as `run` does.
+
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(run(steps, settings, **options))
+    finally:
+        if stuck := loop.run_until_complete(_leave()):
+            event(logging.WARNING, "tasks-stuck", count=stuck)
+            # They go with the process, which need not be told of each.
+            loop.set_exception_handler(lambda *_: None)
+        else:
+            loop.close()
+
+
+async def _leave() -> int:
+    """Cancel what is left, and return how much of it does not end."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    return len((await asyncio.wait(left, timeout=_LEAVE_SECONDS))[1]) if left else 0
 
 
 async def _until_ended(

@@ -1,6 +1,5 @@
 """`abdrift worker`: stream steps as Faust workers."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from abdrift.kafka import KafkaSettings
 from abdrift.keyring import Keyring
 from abdrift.processes import tell_ready
 from streams.drift.step import DriftStep
-from streams.engine import EngineError, run
+from streams.engine import EngineError, run_process
 from streams.governor import GovernorStep
 from streams.health import HealthStep
 from streams.rates import RatesStep
@@ -58,7 +57,7 @@ def worker(
     )
     keyring = Keyring.open(keys or paths.data_dir() / "keys", create=True)
     try:
-        asyncio.run(run([_step(name, keyring) for name in wanted], settings, on_ready=tell_ready))
+        run_process([_step(name, keyring) for name in wanted], settings, on_ready=tell_ready)
     except EngineError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error

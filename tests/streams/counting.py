@@ -1,11 +1,10 @@
 """A step that counts, a program that runs it on the engine, and what it must have counted.
 
 `python -m tests.streams.counting JSON` is one worker. Its options: `kafka`, `prefix`, `data_dir`, `session_seconds`,
-`request_seconds`, `changelog` and `signal_at`: a commit stage, how many times it is passed, and the signal that the
-process then sends itself.
+`request_seconds`, `stop_seconds`, `changelog` and `signal_at`: a commit stage, how many times it is passed, and the
+signal that the process then sends itself.
 """
 
-import asyncio
 import json
 import logging
 import os
@@ -102,10 +101,11 @@ def main() -> None:
         data_dir=Path(options["data_dir"]),
         session_timeout_seconds=options.get("session_seconds", 6.0),
         request_timeout_seconds=options.get("request_seconds", 60.0),
+        stop_timeout_seconds=options.get("stop_seconds", 10.0),
         changelog_config=options.get("changelog", {}),
     )
     around = Surroundings(on_stage=signaller(*options["signal_at"])) if "signal_at" in options else Surroundings()
-    asyncio.run(engine.run([Counting(options["prefix"])], settings, around=around))
+    engine.run_process([Counting(options["prefix"])], settings, around=around)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-import shutil
+import os
 import signal
 import subprocess
 import time
@@ -83,19 +83,6 @@ async def test_killed_at_any_stage_it_counts_exactly(kafka: EmbeddedBroker, tmp_
     await asyncio.gather(*(one(name, *at) for name, at in KILLED_AT.items()))
 
 
-async def test_a_wiped_local_copy_is_read_anew(table: Bench) -> None:
-    await table.send(range(1, 100))
-    worker = table.start()
-    await table.until_counted()
-    worker.kill()
-    await ended(worker)
-    shutil.rmtree(table.data / "A")
-    await table.send(range(100, 150))
-    table.start()
-    await table.until_counted()
-    await table.check()
-
-
 async def test_workers_share_the_partitions_and_stop_in_order_when_told(table: Bench) -> None:
     feeding = asyncio.create_task(table.send(range(1, 400)))
     first = table.start("A")
@@ -157,6 +144,25 @@ async def test_a_changelog_record_that_the_broker_refuses_stops_the_worker_and_l
     again = table.start()
     assert await ended(again) != 0, "it stops each time, rather than pass the record by"
     assert (await table.committed()).get(cause.partition, 0) <= cause.offset
+
+
+async def test_a_broker_that_does_not_answer_stops_the_worker_and_costs_nothing(
+    table: Bench, kafka: EmbeddedBroker
+) -> None:
+    # It stops by itself where its next write is the redo record.
+    worker = table.start(signal_at=["processed", 5, signal.SIGSTOP], request_seconds=4.0, stop_seconds=2.0)
+    await _feed_until(table, 1, lambda: _stopped(worker))
+    assert kafka.pid
+    os.kill(kafka.pid, signal.SIGSTOP)
+    try:
+        worker.send_signal(signal.SIGCONT)
+        assert await ended(worker) > 0
+    finally:
+        os.kill(kafka.pid, signal.SIGCONT)
+    assert "TimedOut" in table.log(), table.logs()
+    table.start()
+    await table.until_counted()
+    await table.check()
 
 
 async def test_a_broker_that_is_killed_and_comes_back_costs_nothing(table: Bench, kafka: EmbeddedBroker) -> None:

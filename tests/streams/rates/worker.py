@@ -5,7 +5,6 @@ Options: `kafka`, `prefix`, `data_dir`, `max_windows`, `batch_rows`, `checkpoint
 itself; or `progress`: a file that grows by a byte with each batch acknowledged.
 """
 
-import asyncio
 import dataclasses
 import json
 import logging
@@ -66,7 +65,7 @@ def main() -> None:
         request_timeout_seconds=options.get("request_seconds", 10.0),
     )
     sizes = options.get("max_windows", MAX_WINDOWS), options.get("batch_rows", BATCH_ROWS)
-    asyncio.run(engine.run([rates_step(options["prefix"], *sizes)], settings, around=_surroundings(options)))
+    engine.run_process([rates_step(options["prefix"], *sizes)], settings, around=_surroundings(options))
 
 
 if __name__ == "__main__":
