@@ -75,7 +75,7 @@ def parsed_json(request: Received, model: type[S], max_bytes: int) -> S:
     body = unpacked(request.body, request.headers.get("Content-Encoding", ""), max_bytes)
     try:
         return msgspec.json.decode(body, type=model)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError(400, "malformed", f"the body is not what was expected: {error}") from error
 
 

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from collectors.alertmanager import build
 from collectors.receiving import Client, Received, ReceiverConfigError, RefusedError
@@ -112,6 +114,8 @@ async def test_a_long_annotation_is_cut() -> None:
         pytest.param(b"", 400, id="empty"),
         pytest.param(b"{", 400, id="half"),
         pytest.param(b"\xff\xfe", 400, id="no-text"),
+        pytest.param(notification(alert()).replace(b"WebDown", b"\xff"), 400, id="no-text-within"),
+        pytest.param(notification(alert()).replace(b"WebDown", b"\\ud800"), 400, id="half-a-character"),
         pytest.param(b"[" * 100_000, 400, id="deep"),
         pytest.param(b"[]", 400, id="no-object"),
         pytest.param(b'{"version": "4"}', 400, id="no-alerts"),
@@ -130,6 +134,33 @@ async def test_what_is_no_notification_is_refused(body: bytes, status: int) -> N
         await build({}, wiring("alertmanager", outlet)).handle(received(body))
     assert refused.value.status == status
     assert not outlet.rows
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ("status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint")
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(field=st.sampled_from((*FIELDS, "version", "alerts", "truncatedAlerts", "groupKey")), value=JSON | st.binary())
+async def test_whatever_stands_in_a_field_it_is_taken_or_refused(field: str, value: Any) -> None:
+    outlet = Recording()
+    if isinstance(value, bytes):
+        body = notification(alert()).replace(b"WebDown", value, 1)
+    elif field in FIELDS:
+        body = notification(alert(**{field: value}))
+    else:
+        body = notification(alert(), **{field: value})
+    refused = 0
+    try:
+        await build({}, wiring("alertmanager", outlet)).handle(received(body))
+    except RefusedError as error:
+        refused = error.status
+    assert refused in (0, 400, 403)
+    assert not (refused and outlet.rows)
 
 
 async def test_no_alerts_is_no_mistake() -> None:

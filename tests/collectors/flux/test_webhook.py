@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from collectors.flux import build
 from collectors.receiving import Client, NotItsClusterError, Received, RefusedError
@@ -41,6 +43,13 @@ def event(**changes: Any) -> bytes:
             **changes,
         }
     ).encode()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
 
 
 async def taken(body: bytes, **client: Any) -> AlertRow:
@@ -96,6 +105,23 @@ async def test_what_is_no_event_is_refused(body: bytes, status: int) -> None:
     with pytest.raises(RefusedError) as refused:
         await taken(body)
     assert refused.value.status == status
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    field=st.sampled_from(("involvedObject", "severity", "timestamp", "message", "reason", "metadata")),
+    value=JSON | st.binary(),
+)
+async def test_whatever_stands_in_a_field_it_is_taken_or_refused(field: str, value: Any) -> None:
+    body = event().replace(b"BuildFailed", value, 1) if isinstance(value, bytes) else event(**{field: value})
+    refused = 0
+    try:
+        await taken(body)
+    except RefusedError as error:
+        refused = error.status
+    except NotItsClusterError:
+        refused = 403
+    assert refused in (0, 400, 403, 413)
 
 
 @pytest.mark.parametrize("metadata", [None, {"cluster": "core-1"}], ids=["unnamed", "another"])
