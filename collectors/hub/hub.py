@@ -14,14 +14,14 @@ from collectors.hub.config import HubConfig
 from collectors.hub.heap import Heap
 from collectors.hub.roster import Claim, Roster
 from collectors.hub.shards import Alone, Membership
-from collectors.hub.watched import Tools, Watched
+from collectors.hub.watched import STATES, Tools, Watched
 from collectors.kubernetes.kinds import Masks
 
 log = logging.getLogger(__name__)
 
 CLUSTERS = Gauge("abdrift_hub_clusters", "Clusters of the roster, by how this hub sees them.", ["state"])
 _LOOK_SECONDS = 1.0
-_STATES = ("seen", "starting", "unreachable", "unauthorized", "forbidden", "no-credentials", "elsewhere", "refused")
+_ELSEWHERE, _REFUSED = "elsewhere", "refused"
 
 
 class Source(Protocol):
@@ -84,7 +84,7 @@ class Hub:
 
     def _status_of(self, name: str, claim: Claim) -> dict[str, Any]:
         watched = self._watched.get(name)
-        told = watched.status() if watched else {"state": "elsewhere"}
+        told = watched.status() if watched else {"state": _ELSEWHERE}
         return {"cluster": name, "origin": claim.origin, **told}
 
     async def _follow(self, changed: asyncio.Event) -> None:
@@ -119,12 +119,10 @@ class Hub:
 
     async def _count(self) -> None:
         while True:
-            counts = dict.fromkeys(_STATES, 0)
+            counts = dict.fromkeys((*STATES, _ELSEWHERE, _REFUSED), 0)
             for name in self.roster.clusters():
-                watched = self._watched.get(name)
-                state = watched.status()["state"] if watched else "elsewhere"
-                counts[state] = counts.get(state, 0) + 1
-            counts["refused"] = len(self.roster.problems())
+                counts[self._watched[name].state if name in self._watched else _ELSEWHERE] += 1
+            counts[_REFUSED] = len(self.roster.problems())
             for state, number in counts.items():
                 CLUSTERS.labels(state).set(number)
             self._heap.settle()

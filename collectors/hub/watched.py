@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ from collectors.kubernetes.kinds import Masks
 from collectors.kubernetes.shares import Bucket, FairShare
 
 log = logging.getLogger(__name__)
+
+
+STATES = ("seen", "starting", "unreachable", "unauthorized", "forbidden", "no-credentials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +76,29 @@ class Watched:
             with suppress(asyncio.CancelledError):
                 await task
 
+    @property
+    def state(self) -> str:
+        """How it fares, in a word: one of `STATES`."""
+        if self._failure:
+            return "no-credentials"
+        if self._agent is None:
+            return "starting"
+        sight = self._agent.sight
+        return "seen" if sight.answered else sight.reason or "starting"
+
     def status(self) -> dict[str, Any]:
         """Return how it fares, as JSON values: its state, since when, and why."""
-        if self._failure:
-            return {"state": "no-credentials", "reason": self._failure}
-        if self._agent is None:
-            return {"state": "starting"}
+        if self._agent is None or self._failure:
+            return {"state": self.state} | ({"reason": self._failure} if self._failure else {})
         sight = self._agent.sight
-        state = "seen" if sight.answered else sight.reason or "starting"
-        watches = [one for states in self._agent.watches.values() for one in states]
-        told = {"state": state, "since_ms": sight.since_ms, "objects": self._agent.known_objects}
-        told["watches"] = {each: watches.count(each) for each in sorted(set(watches))}
-        return told | ({"reason": sight.message} if sight.message else {})
+        watches = Counter(state for states in self._agent.watches.values() for state in states)
+        return {
+            "state": self.state,
+            "since_ms": sight.since_ms,
+            "objects": self._agent.known_objects,
+            "watches": dict(sorted(watches.items())),
+            **({"reason": sight.message} if sight.message else {}),
+        }
 
     async def _run(self, delay_seconds: float) -> None:
         await asyncio.sleep(delay_seconds)
