@@ -96,7 +96,8 @@ def _build(part: GoPart, into: Path, say: Callable[[str], None]) -> None:
 def _build_arguments(part: GoPart, into: Path) -> list[str]:
     # The same flags give the same entries of Go's build cache wherever this runs; -trimpath keeps paths out of them.
     linker = f"-s -w -X {part.version_symbol}={part.version}"
-    return ["build", "-trimpath", "-ldflags", linker, "-o", f"{into}/", *part.packages]
+    tags = ["-tags", part.tags] if part.tags else []
+    return ["build", "-trimpath", *tags, "-ldflags", linker, "-o", f"{into}/", *part.packages]
 
 
 def _wait(process: subprocess.Popen[bytes], what: str, say: Callable[[str], None]) -> None:

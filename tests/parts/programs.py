@@ -87,7 +87,7 @@ def _is_here(program: str) -> bool:
 
 def _advice(program: str) -> str:
     if program == "go":
-        return "Install Go 1.25 or newer from https://go.dev/dl/ and put its bin folder on the PATH."
+        return "Install Go 1.26 or newer from https://go.dev/dl/ and put its bin folder on the PATH."
     package = DEBIAN_PACKAGES.get(program, program)
     return f"On Debian or Ubuntu, as root: {_apt_command([package])} (`python -m tests.parts setup` does that)."
 

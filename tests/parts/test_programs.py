@@ -14,7 +14,7 @@ from tests.parts import programs
     [
         pytest.param("etcd", "apt-get install -y --no-install-recommends etcd-server ", id="package named otherwise"),
         pytest.param("kcat", "apt-get install -y --no-install-recommends kcat ", id="package named so"),
-        pytest.param("go", "Install Go 1.25 or newer", id="not from Debian"),
+        pytest.param("go", "Install Go 1.26 or newer", id="not from Debian"),
     ],
 )
 def test_a_missing_program_is_named_with_what_installs_it(

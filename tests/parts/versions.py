@@ -76,9 +76,9 @@ GO_LUMBER = GoPart(
     cold_build_minutes=1,
 )
 
-GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS, NOTIFICATION_CONTROLLER, GO_LUMBER)
+GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS, NOTIFICATION_CONTROLLER, PROMETHEUS, GO_LUMBER)
 
-# The wrapper modules' own `go` line; Go refuses an older toolchain, with a message that names no way out.
+# The newest `go` line of the wrapper modules; Go refuses an older toolchain, with a message that names no way out.
 GO_MINIMUM = (1, 26)
 
 # Debian's packages carry these; any release that has them will do, bookworm's (3.4.23, 1.7.1) being the oldest tried.
