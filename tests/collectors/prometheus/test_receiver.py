@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from abdrift.clock import wall_clock_ms
 from collectors.framing import Framer, FramerSettings, UnsendableError
 from collectors.prometheus import receiver as remote_write
 from collectors.receiving.config import ReceiverConfigError
 from tests.collectors.prometheus.writing import Series, compressed, histogram, request_v1, request_v2, sample
-from tests.collectors.receiving.receiving import NOW_MS, bearer, config, receiving, wiring
+from tests.collectors.receiving.receiving import bearer, config, receiving, wiring
 from tests.collectors.recording import RecordingTopic
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from abdrift.signals.samples import SampleRow
 
+NOW_MS = wall_clock_ms()
 V1 = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
 V2 = {**V1, "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
 V2_MESSAGE = "io.prometheus.write.v2.Request"
