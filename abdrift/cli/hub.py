@@ -132,7 +132,10 @@ def run(
     config = HubConfig(secrets=secrets, heartbeat_seconds=heartbeat_seconds, state_dir=directory / "epochs")
     management = KubernetesConfig(cluster="management", kubeconfig=management_kubeconfig)
     sources = Sources(kubeconfigs, cluster_api, flux, management, tuple(namespace or ()))
-    masker = Masker(key.read_bytes() if key else masking_key(directory))
+    try:
+        masker = Masker(key.read_bytes() if key else masking_key(directory))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--masking-key") from error
     named = (group, name or socket.gethostname()) if group else None
     run_until_stopped(_run(kafka, config, sources, masker, directory, named))
 
