@@ -14,6 +14,7 @@ CODEC: Final = "zstd"
 LEVEL: Final = 1
 BASE: Final = b"abdrift.base"
 BEFORE: Final = b"abdrift.before"
+JOINT: Final = b"abdrift.joint"
 
 Headers = Sequence[tuple[str, bytes | None]]
 """As Kafka's clients give them: a header without a value has None."""

@@ -3,8 +3,7 @@
 The value is an Arrow stream, compressed as a whole (header `abdrift-encoding`), so that pyarrow, polars or Spark read
 it: `pyarrow.ipc.open_stream(pyarrow.CompressedInputStream(value, "zstd"))`. Arrow's own compression, a buffer at a
 time, sets zstd up twenty times a frame, which took longer than all else together
-(docs/decisions/0008-firehose.md). Integers that lie close together are sent as distances: a field's metadata says
-from what (`abdrift.base`, and `abdrift.before` for the column they precede).
+(docs/decisions/0008-firehose.md). How columns are made small is told in `abdrift.columns`.
 
 What the pipeline needs about a frame stands in the record's headers. A frame holds rows of one signal from one source,
 all of whose clusters hash to the record's partition. Small frames can be merged on the way in: the merged one keeps
@@ -21,6 +20,7 @@ it would take in memory is bounded before it is decompressed; whatever the bytes
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -29,7 +29,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from abdrift import ipc
-from abdrift.envelope import BASE, BEFORE, CODEC, LEVEL, MAX_ROWS, EncodedFrame, Headers, Part, sealed
+from abdrift.columns import BadFrame, Sent, made_small, narrow, read, restored, value_type
+from abdrift.envelope import CODEC, LEVEL, MAX_ROWS, EncodedFrame, Headers, Part, sealed
 from abdrift.signals.alerts import ALERTS
 from abdrift.signals.events import EVENTS
 from abdrift.signals.levels import LEVELS
@@ -38,6 +39,8 @@ from abdrift.signals.objects import OBJECTS
 from abdrift.signals.rates import RATES
 from abdrift.signals.samples import SAMPLES
 from abdrift.signals.schema import Column, Signal, Type
+
+SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (OBJECTS, EVENTS, SAMPLES, LOGS, ALERTS, RATES, LEVELS)}
 
 __all__ = [
     "MAX_DECOMPRESSED_BYTES",
@@ -54,46 +57,42 @@ __all__ = [
     "merge",
 ]
 
-SIGNALS: dict[str, Signal] = {signal.name: signal for signal in (OBJECTS, EVENTS, SAMPLES, LOGS, ALERTS, RATES, LEVELS)}
-
 MAX_VALUE_BYTES = 8 * 1024 * 1024
 MAX_DECOMPRESSED_BYTES = 512 * 1024 * 1024
 """A frame that would take more memory is refused before it does."""
 
-_ARROW: dict[Type, pa.DataType] = {
-    Type.TEXT: pa.dictionary(pa.int32(), pa.utf8()),
-    Type.UTF8: pa.utf8(),
-    Type.BINARY: pa.binary(),
-    Type.INT32: pa.int32(),
-    Type.INT64: pa.int64(),
-    Type.FLOAT64: pa.float64(),
-    Type.BOOL: pa.bool_(),
-}
-_NARROWEST = ((1 << 8, np.uint8), (1 << 16, np.uint16), (1 << 32, np.uint32))
 _READ = pa.ipc.IpcReadOptions(use_threads=False)
 _WRITE = pa.ipc.IpcWriteOptions(use_threads=False)
 
 
-class BadFrame(ValueError):  # noqa: N818  named as the design names it
-    """A record that is no readable frame. `reason` is a stable word for dead letters and metrics."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Frame:
-    """A decoded frame. `batch` has exactly the signal's columns in order, or those that were asked for."""
+    """A decoded frame: its columns as they were sent, or in the signal's types, whichever is asked for."""
 
     signal: Signal
     parts: tuple[Part, ...]
-    batch: pa.RecordBatch
+    given: pa.RecordBatch | Mapping[str, Sent]
+    """Exactly the signal's columns in order, or those that were asked for."""
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """The number of rows."""
-        return int(self.batch.num_rows)
+        return sum(part.rows for part in self.parts)
+
+    @cached_property
+    def columns(self) -> Mapping[str, Sent]:
+        """The columns as they were sent, by name."""
+        if not isinstance(self.given, pa.RecordBatch):
+            return self.given
+        return read(self.signal, tuple(map(self.signal.column, self.given.schema.names)), self.given)
+
+    @cached_property
+    def batch(self) -> pa.RecordBatch:
+        """The columns in the signal's types."""
+        if isinstance(self.given, pa.RecordBatch):
+            return self.given
+        arrays = [restored(self.signal.column(name), sent) for name, sent in self.given.items()]
+        return pa.RecordBatch.from_arrays(arrays, names=list(self.given))
 
 
 def encode(signal: Signal, columns: Mapping[str, Sequence[Any]], part: tuple[str, int, int]) -> EncodedFrame:
@@ -138,7 +137,7 @@ def decode(value: bytes, headers: Headers, columns: Sequence[str] | None = None)
         raise BadFrame("row-count", f"{batch.num_rows} rows; a frame holds 1 to {MAX_ROWS}")
     parts = _parts(given, batch.num_rows)
     wanted = signal.columns if columns is None else tuple(map(signal.column, columns))
-    return Frame(signal, parts, _conform(signal, wanted, batch))
+    return Frame(signal, parts, read(signal, wanted, batch))
 
 
 def merge(frames: Iterable[Frame]) -> EncodedFrame:
@@ -159,7 +158,7 @@ def merge(frames: Iterable[Frame]) -> EncodedFrame:
         first += frame.rows
     (batch,) = table.to_batches()
     narrowed = pa.RecordBatch.from_arrays(
-        [_narrow(batch.column(i)) for i in range(batch.num_columns)], names=batch.schema.names
+        [narrow(batch.column(i)) for i in range(batch.num_columns)], names=batch.schema.names
     )
     return _encoded(listed[0].signal, narrowed, tuple(parts))
 
@@ -168,15 +167,15 @@ def _array(column: Column, columns: Mapping[str, Sequence[Any]]) -> pa.Array:
     if column.name not in columns:
         raise ValueError(f"column {column.name!r} is missing")
     given = columns[column.name]
-    if isinstance(given, pa.DictionaryArray) and given.type.value_type == _plain(_ARROW[column.type]):
+    if isinstance(given, pa.DictionaryArray) and given.type.value_type == value_type(column):
         distinct = _distinct(given)
         if distinct is not None:
             return distinct if column.type is Type.TEXT else distinct.dictionary_decode()
-    array = pa.array(given, type=_plain(_ARROW[column.type]))
+    array = pa.array(given, type=value_type(column))
     if column.required and array.null_count:
         # One such row would have its whole frame refused by every reader.
         raise ValueError(f"column {column.name!r} is required, and {array.null_count} of its values are None")
-    return _narrow(array.dictionary_encode()) if column.type is Type.TEXT else array
+    return narrow(array.dictionary_encode()) if column.type is Type.TEXT else array
 
 
 def _distinct(array: pa.DictionaryArray) -> pa.DictionaryArray | None:
@@ -192,16 +191,7 @@ def _distinct(array: pa.DictionaryArray) -> pa.DictionaryArray | None:
     encoded = array.dictionary.take(pa.array(np.flatnonzero(used))).dictionary_encode()
     codes = np.zeros(len(used), dtype=np.int32)
     codes[used] = np.asarray(encoded.indices)
-    return _narrow(pa.DictionaryArray.from_arrays(pa.array(codes[indices]), encoded.dictionary))
-
-
-def _narrow(array: pa.Array) -> pa.Array:
-    """Give a dictionary array the narrowest indices that hold its dictionary."""
-    if not pa.types.is_dictionary(array.type):
-        return array
-    size = len(array.dictionary)
-    index = pa.uint8() if size <= 1 << 8 else pa.uint16() if size <= 1 << 16 else pa.uint32()
-    return pa.DictionaryArray.from_arrays(array.indices.cast(index), array.dictionary)
+    return narrow(pa.DictionaryArray.from_arrays(pa.array(codes[indices]), encoded.dictionary))
 
 
 def _widened(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -218,7 +208,7 @@ def _widened(batch: pa.RecordBatch) -> pa.RecordBatch:
 def _encoded(signal: Signal, batch: pa.RecordBatch, parts: tuple[Part, ...]) -> EncodedFrame:
     if not 0 < batch.num_rows <= MAX_ROWS:
         raise ValueError(f"a frame holds 1 to {MAX_ROWS} rows, not {batch.num_rows}")
-    plain = _stream(_sent(signal, batch))
+    plain = _stream(made_small(signal, batch))
     value = pa.Codec(CODEC, compression_level=LEVEL).compress(plain, asbytes=True)
     times = pc.min_max(batch.column(signal.event_time_column))
     return sealed(signal, value, parts, (times["min"].as_py(), times["max"].as_py()), plain.size)
@@ -301,119 +291,8 @@ def _parts(headers: Mapping[str, bytes], rows: int) -> tuple[Part, ...]:
     return parts
 
 
-def _conform(signal: Signal, wanted: Sequence[Column], batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch with exactly the columns wanted: unknown ones dropped, optional ones filled."""
-    arrays = []
-    for column in wanted:
-        number = batch.schema.get_field_index(column.name)
-        if number >= 0:
-            arrays.append(_checked(column, _received(signal, column, batch, number)))
-        elif column.required:
-            raise BadFrame("missing-column", f"{signal.name} needs the column {column.name!r}")
-        else:
-            default = pa.scalar(column.default, type=_plain(_ARROW[column.type]))
-            arrays.append(_typed(column, pa.repeat(default, batch.num_rows)))
-    return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in wanted])
-
-
-def _received(signal: Signal, column: Column, batch: pa.RecordBatch, number: int) -> pa.Array:
-    """Return a column as it was before it was made small, its contents found to be within their bounds."""
-    array = batch.column(number)
-    try:
-        if not pa.types.is_dictionary(array.type) or array.null_count:
-            array.validate(full=True)
-        else:
-            # What full validation finds, without its second look at each index.
-            array.dictionary.validate(full=True)
-            highest = int(np.asarray(array.indices).max(initial=0))
-            if pa.types.is_signed_integer(array.type.index_type) or highest >= len(array.dictionary):
-                array.validate(full=True)
-    except pa.ArrowException as error:
-        raise BadFrame("bad-frame", f"column {column.name!r}: {error}") from error
-    told = batch.schema.field(number).metadata
-    if not told or BASE not in told or not column.narrow:
-        return array
-    return _restored(signal, column, batch, array, told)
-
-
-def _sent(signal: Signal, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch with its narrow columns as distances, where these are smaller."""
-    fields, arrays = [], []
-    for field, array in zip(batch.schema, batch.columns, strict=True):
-        column = signal.column(field.name)
-        told = None
-        if column.narrow:
-            before = None if column.before is None else batch.column(column.before)
-            array, told = _distances(column, array, before)  # noqa: PLW2901  the same column, made small
-        fields.append(pa.field(field.name, array.type, metadata=told))
-        arrays.append(array)
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _distances(column: Column, array: pa.Array, before: pa.Array | None) -> tuple[pa.Array, dict[bytes, bytes] | None]:
-    """Return unsigned distances from a base and the metadata that names it; the array itself where they are wide."""
-    values = np.asarray(array).astype(np.int64)
-    told = {}
-    if before is not None:
-        other = np.asarray(before).astype(np.int64)
-        if _span(values, other) < 1 << 63:
-            values, told = other - values, {BEFORE: str(column.before).encode()}
-    base = int(values.min())
-    for size, kind in _NARROWEST:
-        if _span(values) < size:
-            return pa.array((values - base).astype(kind)), told | {BASE: b"%d" % base}
-    return array, None
-
-
-def _span(*arrays: Any) -> int:
-    return max(int(values.max()) for values in arrays) - min(int(values.min()) for values in arrays)
-
-
-def _restored(
-    signal: Signal, column: Column, batch: pa.RecordBatch, array: pa.Array, told: Mapping[bytes, bytes]
-) -> pa.Array:
-    """Return the values that distances stand for. Hostile ones may wrap around; they stay integers of the type."""
-    if not pa.types.is_unsigned_integer(array.type) or array.null_count:
-        raise BadFrame("wrong-type", f"column {column.name!r} is {array.type}, not distances from a base")
-    try:
-        base = int(told[BASE])
-        values = np.asarray(array)
-        if column.before is not None and BEFORE in told:
-            (other,) = _conform(signal, (signal.column(column.before),), batch).columns
-            return pa.array(np.asarray(other) - (values.astype(np.int64) + base), type=_ARROW[column.type])
-        kind = np.dtype(_ARROW[column.type].to_pandas_dtype())
-        limits = np.iinfo(kind)
-        if limits.min <= base and base + int(values.max(initial=0)) <= limits.max:
-            return pa.array(np.add(values, kind.type(base), dtype=kind, casting="unsafe"), type=_ARROW[column.type])
-    except (ValueError, OverflowError) as error:
-        raise BadFrame("bad-frame", f"column {column.name!r} has the base {told[BASE]!r}") from error
-    raise BadFrame("wrong-type", f"column {column.name!r} holds what is no {column.type}")
-
-
 def _stream(batch: pa.RecordBatch) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=_WRITE) as writer:
         writer.write_batch(batch)
     return sink.getvalue()
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _checked(column: Column, array: pa.Array) -> pa.Array:
-    if _plain(array.type) != _plain(_ARROW[column.type]):
-        raise BadFrame("wrong-type", f"column {column.name!r} is {array.type}, not {column.type}")
-    is_dictionary = pa.types.is_dictionary(array.type)
-    # An index may be null, and so may the value in the dictionary that it points to.
-    if not array.null_count and not (is_dictionary and array.dictionary.null_count):
-        return array
-    if column.required:
-        raise BadFrame("null-value", f"column {column.name!r} is required and holds nulls")
-    plain = array.dictionary_decode() if is_dictionary else array
-    return _typed(column, plain.fill_null(pa.scalar(column.default, type=plain.type)))
-
-
-def _typed(column: Column, plain: pa.Array) -> pa.Array:
-    """Give plain values the column's encoding."""
-    return plain.dictionary_encode() if column.type is Type.TEXT else plain

@@ -9,7 +9,6 @@ Source: Arrow columnar format 1.5, "Encapsulated message format" and "Recordbatc
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 _HEADER_TYPE, _HEADER, _BODY_BYTES = 1, 2, 3
@@ -57,18 +56,24 @@ def uncompressed_bytes(stream: memoryview) -> int:
 
 def _message_bytes(metadata: memoryview, rest: memoryview) -> tuple[int, int]:
     """Return what a message's body takes decompressed, and as it lies in the stream."""
-    message = _Table(metadata, _u32(metadata, 0)[0])
-    kind, header, size_bytes = message.byte(_HEADER_TYPE), message.table(_HEADER), message.long(_BODY_BYTES)
+    kind_at, header_at, size_at = _fields(metadata, _u32(metadata, 0)[0], (_HEADER_TYPE, _HEADER, _BODY_BYTES))
+    kind = metadata[kind_at] if kind_at else 0
+    size_bytes = _i64(metadata, size_at)[0] if size_at else 0
     if not 0 <= size_bytes <= len(rest):
         raise ValueError(f"a body of {size_bytes} bytes where {len(rest)} are left")
-    if kind == _DICTIONARY_BATCH and header:
-        header = header.table(_DICTIONARY_DATA)
+    if kind == _DICTIONARY_BATCH and header_at:
+        (header_at,) = _fields(metadata, _pointed_to(metadata, header_at), (_DICTIONARY_DATA,))
     elif kind != _RECORD_BATCH:
         return 0, size_bytes
-    if header is None or header.table(_BATCH_COMPRESSION) is None:
+    if not header_at:
+        return size_bytes, size_bytes
+    buffers_at, compression_at = _fields(
+        metadata, _pointed_to(metadata, header_at), (_BATCH_BUFFERS, _BATCH_COMPRESSION)
+    )
+    if not compression_at:
         return size_bytes, size_bytes
     body = rest[:size_bytes]
-    asked = sum(_buffer_bytes(body, offset, length) for offset, length in header.buffers(_BATCH_BUFFERS))
+    asked = sum(_buffer_bytes(body, offset, length) for offset, length in _buffers(metadata, buffers_at))
     return asked, size_bytes
 
 
@@ -83,43 +88,31 @@ def _buffer_bytes(body: memoryview, offset: int, length: int) -> int:
     return length if promised == _NOT_COMPRESSED else int(promised)
 
 
-@dataclass(slots=True)
-class _Table:
-    """A flatbuffers table, at its offset to the table of its fields."""
+def _fields(metadata: memoryview, table: int, numbers: tuple[int, ...]) -> list[int]:
+    """Return where the fields of a flatbuffers table lie, 0 where it has none of that number."""
+    offsets = table - _i32(metadata, table)[0]
+    if offsets < 0:
+        raise ValueError("the metadata points before its beginning")
+    size_bytes = _u16(metadata, offsets)[0]
+    found = []
+    for number in numbers:
+        slot = 4 + 2 * number
+        relative = _u16(metadata, offsets + slot)[0] if slot + 2 <= size_bytes else 0
+        found.append(relative and table + relative)
+    if max(found) >= len(metadata):
+        raise ValueError("the metadata points behind its end")
+    return found
 
-    data: memoryview
-    position: int
 
-    def byte(self, field: int) -> int:
-        """Return a field of one byte; 0 where it is absent."""
-        at = self._field(field)
-        return self.data[at] if at is not None and at < len(self.data) else 0
+def _pointed_to(metadata: memoryview, at: int) -> int:
+    """Return where the table or vector lies that a field points to."""
+    return at + int(_u32(metadata, at)[0])
 
-    def long(self, field: int) -> int:
-        """Return a field of eight bytes; 0 where it is absent."""
-        at = self._field(field)
-        return 0 if at is None else int(_i64(self.data, at)[0])
 
-    def table(self, field: int) -> "_Table | None":
-        """Return a field that is a table."""
-        at = self._field(field)
-        return None if at is None else _Table(self.data, at + _u32(self.data, at)[0])
-
-    def buffers(self, field: int) -> Iterator[tuple[int, int]]:
-        """Yield offset and length of each `Buffer` of a field that is a vector of them."""
-        at = self._field(field)
-        if at is None:
-            return
-        start = at + _u32(self.data, at)[0]
-        for number in range(_u32(self.data, start)[0]):
-            yield _buffer(self.data, start + 4 + number * _BUFFER_BYTES)
-
-    def _field(self, field: int) -> int | None:
-        fields = self.position - _i32(self.data, self.position)[0]
-        if fields < 0:
-            raise ValueError("the metadata points before its beginning")
-        slot = 4 + 2 * field
-        if slot + 2 > _u16(self.data, fields)[0]:
-            return None
-        (relative,) = _u16(self.data, fields + slot)
-        return self.position + relative if relative else None
+def _buffers(metadata: memoryview, at: int) -> Iterator[tuple[int, int]]:
+    """Yield offset and length of each `Buffer` of a field that is a vector of them."""
+    if not at:
+        return
+    start = _pointed_to(metadata, at)
+    for number in range(_u32(metadata, start)[0]):
+        yield _buffer(metadata, start + 4 + number * _BUFFER_BYTES)

@@ -2,12 +2,12 @@
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from abdrift.envelope import BASE, BEFORE
+from abdrift.envelope import BASE, BEFORE, JOINT
 from abdrift.signals.schema import Column, Type
 
 _NARROWEST = ((1 << 8, "B"), (1 << 16, "H"), (1 << 32, "I"))
@@ -51,6 +51,34 @@ def buffers_of(column: Column, values: Sequence[Any], before: Sequence[int] | No
     if column.narrow:
         return _distances(column, values, before)
     return _numbers(column.name, _WIDE[column.type], values)
+
+
+def joint_buffers_of(columns: Mapping[str, Sequence[Any]]) -> dict[str, Buffers]:
+    """Return text columns with the same indices, a dictionary entry each for every combination that occurs.
+
+    None of them where there are more combinations than a byte counts.
+
+    Raises:
+        TypeError: a value is no text.
+
+    """
+    numbers: list[dict[str, int]] = [{} for _ in columns]
+    rows = [
+        tuple(known.setdefault(value, len(known)) for known, value in zip(numbers, row, strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
+    combinations = sorted(set(rows))
+    if len(columns) < 2 or len(combinations) > _NARROWEST[0][0]:  # noqa: PLR2004  two make a pair
+        return {}
+    places = {combination: place for place, combination in enumerate(combinations)}
+    indices = bytes(places[row] for row in rows)
+    first, found = next(iter(columns)), {}
+    for name, known, own in zip(columns, numbers, zip(*combinations, strict=True), strict=True):
+        words = _all(str, Column(name, Type.TEXT), list(known))
+        dictionary = _strings("", "text", [words[number].encode() for number in own])
+        told = {} if name == first else {JOINT: first.encode()}
+        found[name] = Buffers(name, _NARROWEST[0][1], len(rows), (indices,), dictionary, told)
+    return found
 
 
 def _numbers(name: str, kind: str, values: Sequence[Any], told: dict[bytes, bytes] | None = None) -> Buffers:

@@ -5,7 +5,7 @@ from typing import Any
 
 import cramjam
 
-from abdrift.arrow.columns import buffers_of
+from abdrift.arrow.columns import buffers_of, joint_buffers_of
 from abdrift.arrow.stream import stream_of
 from abdrift.envelope import LEVEL, MAX_ROWS, EncodedFrame, Part, sealed
 from abdrift.signals.schema import Signal
@@ -30,8 +30,12 @@ def encode(signal: Signal, columns: Mapping[str, Sequence[Any]], part: tuple[str
     rows = len(columns[signal.event_time_column])
     if not 0 < rows <= MAX_ROWS or any(len(values) != rows for values in columns.values()):
         raise ValueError(f"a frame holds 1 to {MAX_ROWS} rows, and each column as many; the first has {rows}")
+    joint = joint_buffers_of({each.name: columns[each.name] for each in given if each.joint})
     written = stream_of(
-        [buffers_of(each, columns[each.name], columns[each.before] if each.before else None) for each in given]
+        [
+            joint.get(each.name) or buffers_of(each, columns[each.name], columns[each.before] if each.before else None)
+            for each in given
+        ]
     )
     value = bytes(cramjam.zstd.compress(written, level=LEVEL))
     times = columns[signal.event_time_column]

@@ -37,6 +37,8 @@ class Column:
     """An integer that is sent as its distance from the frame's least, as narrow as that allows."""
     before: str | None = None
     """A column that this one precedes by little: sent as the distance between the two. Implies `narrow`."""
+    joint: bool = False
+    """Text of which few combinations with the signal's other such columns occur: sent with the same codes as these."""
 
 
 @dataclass(frozen=True, slots=True)

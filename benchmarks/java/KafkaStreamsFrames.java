@@ -25,21 +25,25 @@ final class KafkaStreamsFrames extends KafkaStreamsCounts {
     run(arguments, KafkaStreamsFrames::new, POLL_RECORDS);
   }
 
-  /** A dictionary-encoded column: codes by row, and the texts that they stand for. */
-  private record Column(BaseIntVector codes, String[] texts) {
+  /** A dictionary-encoded column: codes by row, the texts that they stand for, and the first code of the same text. */
+  private record Column(BaseIntVector codes, String[] texts, int[] first) {
     static Column of(ArrowStreamReader reader, VectorSchemaRoot root, String name) throws IOException {
       FieldVector codes = root.getVector(name);
       long id = codes.getField().getDictionary().getId();
       VarCharVector values = (VarCharVector) reader.getDictionaryVectors().get(id).getVector();
       String[] texts = new String[values.getValueCount()];
+      int[] first = new int[texts.length];
+      Map<String, Integer> known = new HashMap<>();
       for (int i = 0; i < texts.length; i++) {
         texts[i] = values.getObject(i).toString();
+        Integer before = known.putIfAbsent(texts[i], i);
+        first[i] = before == null ? i : before;
       }
-      return new Column((BaseIntVector) codes, texts);
+      return new Column((BaseIntVector) codes, texts, first);
     }
 
     int code(int row) {
-      return (int) codes.getValueAsLong(row);
+      return first[(int) codes.getValueAsLong(row)];
     }
 
     String text(int row) {

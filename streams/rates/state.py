@@ -5,7 +5,7 @@ brought up to date, workloads judged, and what is old let go. Both are functions
 so the changelog keeps just that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,17 +31,38 @@ FORGOTTEN_MS: Final = 24 * 3_600_000
 _SWEPT: Final = 1 << 12
 """Slots that are looked through, each beat, for workloads of which nothing is left."""
 _MOST_WAITING: Final = 1 << 20
+_JUDGED: Final = 1 << 13
+"""Workloads are judged so many at a time."""
+_NONE: Final = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class _Touched:
-    """Workloads with new Warnings: their slots and newest stamps; and by row of these, Warnings in minutes."""
+    """Workloads with new Warnings: slots and newest stamps; and by row of these, ascending, Warnings in minutes."""
 
     slots: Ints
     stamps: Ints
     rows: Ints
     minutes: Ints
     warnings: Ints
+
+    @classmethod
+    def without_warnings(cls, slots: Ints) -> "_Touched":
+        """Return workloads that are to be judged though nothing new is known of them."""
+        return cls(slots, np.zeros(len(slots), dtype=np.int64), _NONE, _NONE, _NONE)
+
+    def parts(self) -> Iterator["_Touched"]:
+        """Yield these a few at a time, as many as the processor's cache holds the windows of."""
+        for first in range(0, len(self.slots), _JUDGED):
+            some = slice(first, first + _JUDGED)
+            of_some = slice(*np.searchsorted(self.rows, (first, first + _JUDGED)))
+            yield _Touched(
+                self.slots[some],
+                self.stamps[some],
+                self.rows[of_some] - first,
+                self.minutes[of_some],
+                self.warnings[of_some],
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +75,13 @@ class Changes:
     """Within the window."""
     usual_per_minute: npt.NDArray[np.float64]
     stamps: Ints
+
+    @classmethod
+    def joined(cls, parts: Sequence["Changes"]) -> "Changes":
+        """Return several together."""
+        if not parts:
+            return cls(_NONE, _NONE.astype(bool), _NONE, _NONE.astype(np.float64), _NONE)
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
 
 class State:
@@ -179,17 +207,20 @@ class State:
         return clocks
 
     def _judge(self, touched: "_Touched", moved: npt.NDArray[np.bool_]) -> Changes:
-        """Lay Warnings into their windows. Judge these, and unusual ones whose time has gone on."""
-        windows = self.windows
-        windows.reserve(self.workloads.used)
-        slots = np.concatenate([touched.slots, self._going_on(touched.slots, moved)])
+        """Judge the workloads that have new Warnings, and unusual ones whose time has gone on."""
+        self.windows.reserve(self.workloads.used)
+        going_on = _Touched.without_warnings(self._going_on(touched.slots, moved))
+        return Changes.joined([self._judge_some(part) for part in (*touched.parts(), *going_on.parts())])
+
+    def _judge_some(self, touched: "_Touched") -> Changes:
+        """Lay Warnings into their windows, and tell which workloads are judged otherwise than before."""
+        windows, slots = self.windows, touched.slots
         workloads = self.workloads.key_of(slots)
         clusters = keys.cluster_of(workloads)
         rows = windows.take(slots)
         rows.advance(self.clock[clusters])
         rows.add(touched.rows, touched.minutes, touched.warnings)
-        stamp = rows.stamp[: len(touched.slots)]
-        np.maximum(stamp, touched.stamps, out=stamp)
+        np.maximum(rows.stamp, touched.stamps, out=rows.stamp)
         windows.put(slots, rows)
         recent = rows.recent
         judged = rows.are_unusual(recent) & ~self.is_quiet[clusters]

@@ -96,9 +96,10 @@ class Opened:
             if part not in fresh:
                 work.refused["duplicates"] = work.refused.get("duplicates", 0) + part.rows
         if len(fresh) == len(frame.parts):
-            work.pieces.append(Piece(frame.batch, append_ms))
+            work.pieces.append(Piece(frame.columns, slice(0, frame.rows), append_ms))
         else:
-            work.pieces += [Piece(frame.batch.slice(part.first_row, part.rows), append_ms) for part in fresh]
+            rows = [slice(part.first_row, part.first_row + part.rows) for part in fresh]
+            work.pieces += [Piece(frame.columns, of_part, append_ms) for of_part in rows]
 
     def _count(self, work: _Work) -> None:
         """Count the frames noted and take in what they add up to."""

@@ -118,16 +118,43 @@ def test_merging_widens_indices_where_it_must() -> None:
 
 
 def test_columns_that_are_encoded_already_are_sent_as_if_they_were_not() -> None:
-    kinds = pa.DictionaryArray.from_arrays(pa.array([3, 0, 3, 1], pa.int32()), pa.array(["Pod", "Job", "x", "Pod"]))
-    rows = [event(n, object_kind=kind) for n, kind in enumerate(["Pod", "Pod", "Pod", "Job"])]
-    columns = events.columns_of(rows) | {"object_kind": kinds, "uid": kinds}
+    names = pa.DictionaryArray.from_arrays(pa.array([3, 0, 3, 1], pa.int32()), pa.array(["Pod", "Job", "x", "Pod"]))
+    rows = [event(n, object_name=name) for n, name in enumerate(["Pod", "Pod", "Pod", "Job"])]
+    columns = events.columns_of(rows) | {"object_name": names, "uid": names}
     frame = frames.encode(EVENTS, columns, ("s", 1, 0))
-    sent = next(iter(opened(frame))).column("object_kind")
+    sent = next(iter(opened(frame))).column("object_name")
     assert sorted(sent.dictionary.to_pylist()) == ["Job", "Pod"]
-    expected = [msgspec.structs.replace(row, uid=row.object_kind) for row in rows]
+    expected = [msgspec.structs.replace(row, uid=row.object_name) for row in rows]
     assert events.rows_of(decoded(frame).batch) == expected
     with pytest.raises(ValueError, match="required"):
-        frames.encode(EVENTS, columns | {"object_kind": pa.array(["Pod", None] * 2).dictionary_encode()}, ("s", 1, 0))
+        frames.encode(EVENTS, columns | {"object_name": pa.array(["Pod", None] * 2).dictionary_encode()}, ("s", 1, 0))
+
+
+def test_text_that_goes_together_is_sent_with_the_same_codes() -> None:
+    (sent,) = opened(encoded(ROWS))
+    joint = [sent.column(column.name) for column in EVENTS.columns if column.joint]
+    assert len({column.indices.to_numpy().tobytes() for column in joint}) == 1
+    combinations = {(row.type, row.reason, row.component, row.object_group, row.object_kind) for row in ROWS}
+    assert sorted(zip(*(column.dictionary.to_pylist() for column in joint), strict=True)) == sorted(combinations)
+    read = decoded(encoded(ROWS)).columns
+    assert read["type"].codes is read["object_kind"].codes
+
+
+def test_too_many_combinations_are_sent_apart() -> None:
+    rows = [event(object_kind=f"k{n % 17}", reason=f"r{n}") for n in range(257)]
+    (sent,) = opened(encoded(rows))
+    assert len(sent.column("object_kind").dictionary) == 17
+    assert events.rows_of(decoded(encoded(rows)).batch) == rows
+
+
+@pytest.mark.parametrize("told", [b"type", b"reason", b"object_name", b"nonsense", b"\xff"])
+def test_a_false_word_of_joint_codes_stays_within_bounds(told: bytes) -> None:
+    batch = batch_of(ROWS, type=pa.array(["a", "b"] * 20).dictionary_encode())
+    for values in (["x", "y"] * 20, ["x", "y", "z", "x"] * 10):
+        at = batch.schema.get_field_index("reason")
+        field = pa.field("reason", pa.dictionary(pa.int32(), pa.utf8()), metadata={"abdrift.joint": told})
+        forged = batch.set_column(at, field, pa.array(values).dictionary_encode())
+        assert set(frames.decode(*record(forged)).batch.column("reason").to_pylist()) == set(values)
 
 
 def test_a_plain_arrow_reader_reads_it() -> None:

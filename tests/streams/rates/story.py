@@ -66,8 +66,8 @@ def projected(record: Input) -> Input:
     if record.frame is None:
         return record
     wanted = RatesStep().columns[TOPIC.name]
-    batch = record.frame.batch.select(list(wanted))
-    frame = frames.Frame(record.frame.signal, record.frame.parts, batch)
+    columns = {name: record.frame.columns[name] for name in wanted}
+    frame = frames.Frame(record.frame.signal, record.frame.parts, columns)
     return Input(record.topic, record.partition, record.offset, record.append_ms, record.key, frame)
 
 

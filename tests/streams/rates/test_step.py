@@ -231,7 +231,9 @@ def test_a_checkpoint_with_every_batch_holds_what_waits_for_its_beat(
 @pytest.mark.parametrize("seed", range(5))
 def test_many_labels_and_much_that_waits_come_to_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "_DENSE", 0)
+    monkeypatch.setattr(counting, "_BLOCK_ROWS", 1)
     monkeypatch.setattr(states, "_MOST_WAITING", 0)
+    monkeypatch.setattr(states, "_JUDGED", 2)
     records = random_records(seed)
     partition = Partition().feed(records, cuts=range(0, len(records), 3))
     oracle = Oracle().feed(records)
