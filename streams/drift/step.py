@@ -1,4 +1,4 @@
-"""The drift step: objects in; findings, verdicts and the inventory out."""
+"""The drift step: objects and alerts in; findings, verdicts and the inventory out."""
 
 from collections.abc import Callable, Mapping
 

@@ -182,7 +182,7 @@ class ControlPlane:
 
 def _users() -> list[_User]:
     accounts = ("system:serviceaccounts", f"system:serviceaccounts:{FLUX_NAMESPACE}")
-    flux = ("source-controller", "kustomize-controller", "helm-controller")
+    flux = ("source-controller", "kustomize-controller", "helm-controller", "notification-controller")
     return [
         _User("admin", (MASTERS,), secrets.token_hex(16)),
         _User("alice", (EDITORS,), secrets.token_hex(16)),
