@@ -5,38 +5,45 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import secrets
+import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+import yaml
 
 from abdrift.kafka import KafkaSettings
 from tests.collectors.receiving.process import alerts_of, receiver
 from tests.collectors.receiving.receiving import TOKEN, TOKEN_SHA256
-from tests.parts import monitoring
+from tests.parts import monitoring, programs
 from tests.parts.guard import Guard
 from tests.parts.loopback import Ports
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from abdrift.broker import EmbeddedBroker
 
 pytestmark = pytest.mark.parts
 
 
+SHIPPED = Path(__file__).parents[3] / "deploy" / "alertmanager" / "alertmanager.yaml"
+
+
 def configuration(url: str) -> dict[str, Any]:
-    """Alertmanager's, as deploy/alertmanager has it, in a hurry."""
-    webhook = {
-        "url": f"{url}/alertmanager",
-        "send_resolved": True,
-        "http_config": {"authorization": {"credentials": TOKEN}},
-    }
-    return {
-        "route": {"receiver": "abdrift", "group_by": ["cluster"], "group_wait": "0s", "group_interval": "1s"},
-        "receivers": [{"name": "abdrift", "webhook_configs": [webhook]}],
-    }
+    """Return deploy/alertmanager's, with this test's address and token, and in a hurry."""
+    shipped: dict[str, Any] = yaml.safe_load(SHIPPED.read_text())
+    (route,) = shipped["route"]["routes"]
+    route |= {"group_wait": "0s", "group_interval": "1s"}
+    (webhook,) = shipped["receivers"][1]["webhook_configs"]
+    webhook["url"] = webhook["url"].replace("https://abdrift.example:8480", url)
+    webhook["http_config"] = {"authorization": {"credentials": TOKEN}}
+    return shipped
+
+
+def test_amtool_finds_nothing_wrong_with_what_is_shipped() -> None:
+    checked = subprocess.run([programs.find("amtool"), "check-config", SHIPPED], check=False, capture_output=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 async def post(url: str, cluster: str, **alert: str) -> None:
