@@ -70,7 +70,7 @@ class LogRow(msgspec.Struct, frozen=True, kw_only=True):
     """When the collector received it."""
     message: str
     fields: str = ""
-    """A JSON object of everything else, in the sender's own names; empty where there is nothing else."""
+    """A JSON object of everything else, by the sender's own names with dots for nesting; empty where there is none."""
 
 
 def columns_of(rows: Iterable[LogRow]) -> dict[str, list[Any]]:

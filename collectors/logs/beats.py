@@ -54,7 +54,9 @@ class FrameLimits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     window_events: int = Field(default=65_536, ge=1, description="Events of one window.")
-    event_bytes: int = Field(default=4 * 1024 * 1024, ge=1, description="Of one event.")
+    event_bytes: int = Field(
+        default=16 * 1024 * 1024, ge=1, description="Of one event; Filebeat's lines are of 10 MiB at most."
+    )
     compressed_bytes: int = Field(default=32 * 1024 * 1024, ge=1, description="Of one compressed frame.")
     inflated_bytes: int = Field(default=256 * 1024 * 1024, ge=1, description="Of what one compressed frame comes to.")
     batch_events: int = Field(default=2_048, ge=1, description="After so many, a part of a window is sent to Kafka.")
@@ -98,6 +100,11 @@ class Decoder:
         self._events: list[Event] = []
         self._size_bytes = 0
         self._sequence = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """How much of an event that is not whole yet is held."""
+        return len(self._buffer) + (len(self._inflating.plain) if self._inflating else 0)
 
     @property
     def is_between_windows(self) -> bool:

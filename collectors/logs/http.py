@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from collectors.dead_letters import Letter
 from collectors.logs import intake
 from collectors.logs.events import EventsConfig, Origin, Reader
-from collectors.logs.intake import Parsed
+from collectors.logs.intake import Parsed, Room
 from collectors.receiving import (
     Answer,
     AuthKind,
@@ -34,7 +34,8 @@ _SENDERS: Final = (
     ("filebeat", "filebeat"),
 )
 """By what a User-Agent begins with; Logstash's client calls itself Manticore."""
-_PARSED_AT_ONCE: Final = 2
+_ROOM_BODIES: Final = 4
+"""So many bodies of the largest size may be under way, unpacked; smaller ones accordingly more."""
 
 
 class HttpConfig(EventsConfig):
@@ -65,16 +66,20 @@ class LogsHandler:
         """Raise ValueError or OSError where the masking key can't be used."""
         self.name = wiring.name
         self.paths: Sequence[str] = config.paths
-        self._config = config
         self._wiring = wiring
         self._reader = Reader(config, wiring.source)
-        # What a body comes to in memory is many times its size.
-        self._parsing = asyncio.Semaphore(_PARSED_AT_ONCE)
+        self._limit_bytes = min(config.decoded_bytes, wiring.limits.decoded_bytes)
+        self._room = Room(_ROOM_BODIES * self._limit_bytes)
 
     async def handle(self, request: Received) -> Answer:
         """Answer once Kafka has what could be read; refuse a body of which nothing could."""
-        async with self._parsing:
-            found = await self._read(request)
+        encoding = request.headers.get("Content-Encoding", "")
+        # How large a packed body is shows only when it is unpacked.
+        async with self._room.taken(self._limit_bytes if encoding else len(request.body)):
+            return await self._taken(request, encoding)
+
+    async def _taken(self, request: Received, encoding: str) -> Answer:
+        found = await self._read(request, encoding)
         if found.refused and not found.rows:
             worst = found.refused[0]
             raise RefusedError(_STATUSES.get(worst.reason, 400), worst.reason, worst.message)
@@ -86,9 +91,8 @@ class LogsHandler:
             wiring.reject(reason, count)
         return Answer(200, orjson.dumps({"accepted": len(found.rows), "rejected": rejected}), "application/json")
 
-    async def _read(self, request: Received) -> Parsed:
-        limit = min(self._config.decoded_bytes, self._wiring.limits.decoded_bytes)
-        encoding = request.headers.get("Content-Encoding", "")
+    async def _read(self, request: Received, encoding: str) -> Parsed:
+        limit = self._limit_bytes
         body = await asyncio.to_thread(unpacked, request.body, encoding, limit) if encoding else request.body
         if len(body) > limit:
             raise RefusedError(413, "too-large", f"the body is larger than {limit} bytes")

@@ -1,7 +1,8 @@
 """What the ways in share: bodies of several events, read aside, and rows and dead letters delivered together."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,14 +10,12 @@ import orjson
 
 from abdrift.signals.logs import LogRow
 from collectors.dead_letters import DeadLetters, Letter
-from collectors.logs.events import Origin, Reader, Refused
+from collectors.logs.events import MAX_CONTAINERS, Origin, Reader, Refused
 from collectors.receiving.handlers import Delivers
 
 Result = LogRow | Refused
 
 _INLINE_BYTES: Final = 64 * 1024
-_MAX_CONTAINERS: Final = 500_000
-"""Objects and arrays in one body. An empty one takes 3 bytes to send and 70 to hold."""
 
 
 @dataclass(slots=True)
@@ -40,8 +39,8 @@ class Parsed:
 
 def read_body(reader: Reader, body: bytes, origin: Origin) -> Iterator[Result]:
     """Read an event, an array of events, or an event a line. A body of blanks holds none."""
-    if body.count(b"{") + body.count(b"[") > _MAX_CONTAINERS:
-        yield Refused("too-large", f"more than {_MAX_CONTAINERS} objects and arrays; send smaller batches", body[:1000])
+    if body.count(b"{") + body.count(b"[") > MAX_CONTAINERS:
+        yield reader.refused("too-large", f"more than {MAX_CONTAINERS} objects and arrays; send smaller batches", body)
         return
     if not body.strip():
         return
@@ -54,6 +53,28 @@ def read_body(reader: Reader, body: bytes, origin: Origin) -> Iterator[Result]:
         return
     for event in document if isinstance(document, list) else (document,):
         yield reader.read(event, origin)
+
+
+class Room:
+    """Memory for what is under way, in bytes: who finds none waits for others to be done."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._free_bytes = self._size_bytes = size_bytes
+        self._freed = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def taken(self, size_bytes: int) -> AsyncIterator[None]:
+        """Hold that much while inside; what is larger than the whole room holds all of it."""
+        held_bytes = min(size_bytes, self._size_bytes)
+        while self._free_bytes < held_bytes:
+            self._freed.clear()
+            await self._freed.wait()
+        self._free_bytes -= held_bytes
+        try:
+            yield
+        finally:
+            self._free_bytes += held_bytes
+            self._freed.set()
 
 
 async def aside(parse: Callable[[], Iterable[Result]], size_bytes: int) -> Parsed:

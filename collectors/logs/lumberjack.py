@@ -6,6 +6,7 @@ that can't be read: it becomes a dead letter, and is acknowledged once Kafka has
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -22,6 +23,9 @@ from collectors.receiving import AuthKind, Connection, ReceiverConfigError, Refu
 from collectors.receiving.config import host_and_port
 
 _READ_BYTES: Final = 64 * 1024
+_LARGE_BYTES: Final = 1024 * 1024
+_LARGE_AT_ONCE: Final = 8
+"""So many connections at a time may be within an event larger than `_LARGE_BYTES`; others wait with theirs."""
 _SENDER: Final = "beats"
 _OUTPUT_OF_LOGSTASH: Final = {"line"}
 """The one name in an event of Logstash's lumberjack output; its value is what the output's codec wrote."""
@@ -57,6 +61,7 @@ class LumberjackHandler:
         self._wiring = wiring
         self._reader = Reader(config, wiring.source)
         self._connections: Counter[str] = Counter()
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def serve(self, connection: Connection) -> None:
         """Serve a connection until the sender closes it, is idle for too long, or the receiver ends.
@@ -77,13 +82,20 @@ class LumberjackHandler:
 
     async def _served(self, connection: Connection) -> None:
         decoder = Decoder(self._config.frames)
-        while data := await self._next(connection, decoder):
-            await connection.paced(len(data))
-            try:
-                for batch in decoder.feed(data):
-                    await self._take(connection, batch)
-            except ProtocolError as error:
-                raise RefusedError(400, error.reason, str(error)) from error
+        async with contextlib.AsyncExitStack() as large:
+            is_large = False
+            while data := await self._next(connection, decoder):
+                await connection.paced(len(data))
+                try:
+                    for batch in decoder.feed(data):
+                        await self._take(connection, batch)
+                except ProtocolError as error:
+                    raise RefusedError(400, error.reason, str(error)) from error
+                was_large, is_large = is_large, decoder.held_bytes > _LARGE_BYTES
+                if is_large and not was_large:
+                    await large.enter_async_context(self._large)
+                elif was_large and not is_large:
+                    await large.aclose()
 
     async def _next(self, connection: Connection, decoder: Decoder) -> bytes:
         """Return the next bytes; none once the connection should end."""

@@ -125,6 +125,22 @@ async def test_a_large_window_is_acknowledged_in_parts() -> None:
         assert site.outlet.messages == [str(number) for number in range(10)]
 
 
+async def test_large_events_of_more_connections_than_may_hold_one_all_come() -> None:
+    async with listening() as site, contextlib.AsyncExitStack() as stack:
+        streams = [await stack.enter_async_context(site.connected()) for _ in range(12)]
+        data = windowed([{"cluster": "edge-1", "message": "x" * 2_000_000}, event(1)])
+
+        async def send(stream: Stream) -> tuple[bytes, int]:
+            reader, writer = stream
+            writer.write(data)
+            while (answer := await acknowledged(reader))[1] < 2:
+                pass
+            return answer
+
+        assert await asyncio.gather(*map(send, streams)) == [(b"2", 2)] * 12
+        assert site.outlet.messages.count("1") == 12
+
+
 async def test_logstash_s_own_output_is_acknowledged_once() -> None:
     settings = {"frames": {"batch_events": 2}, "keepalive_seconds": 0.01}
     async with listening(**settings) as site, site.connected() as (reader, writer):

@@ -1,0 +1,56 @@
+"""Room for what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from collectors.logs.intake import Room
+
+
+async def test_who_finds_no_room_waits_for_others_to_be_done() -> None:
+    room, order, may_end = Room(10), list[str](), asyncio.Event()
+
+    async def work(name: str, size_bytes: int, until: asyncio.Event | None = None) -> None:
+        async with room.taken(size_bytes):
+            order.append(name)
+            if until:
+                await until.wait()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(work("first", 8, may_end))
+        await asyncio.sleep(0)
+        waiting = group.create_task(work("larger than what is left", 3))
+        group.create_task(work("small", 2))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert order == ["first", "small"]
+        assert not waiting.done()
+        may_end.set()
+    assert order == ["first", "small", "larger than what is left"]
+
+
+async def test_what_is_larger_than_the_room_takes_all_of_it() -> None:
+    room = Room(10)
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            async with room.taken(1_000):
+                pass
+
+
+async def test_room_is_free_again_after_a_failure_and_a_cancelled_wait() -> None:
+    room = Room(10)
+
+    async def fail() -> None:
+        async with room.taken(10):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.001), room.taken(1):
+                    pass
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    async with asyncio.timeout(10), room.taken(10):
+        pass
