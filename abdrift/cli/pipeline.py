@@ -107,7 +107,9 @@ def programs(spec: PipelineSpec, kafka: KafkaSettings, fleet_file: Path) -> list
     found = [
         # What an edit waits for runs apart from what nobody waits for.
         Program("worker-drift", ("worker", "drift", "reduce", "governor", "--data", f"{data}/worker", *worker)),
-        Program("worker-health", ("worker", "rates", "health", "rollup", "--data", f"{data}/worker", *worker)),
+        Program(
+            "worker-health", ("worker", "rates", "levels", "health", "rollup", "--data", f"{data}/worker", *worker)
+        ),
         Program(
             "agent",
             (

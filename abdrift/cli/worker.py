@@ -15,13 +15,14 @@ from streams.drift.step import DriftStep
 from streams.engine import EngineError, run_process
 from streams.governor import GovernorStep
 from streams.health import HealthStep
+from streams.levels import LevelsStep
 from streams.rates import RatesStep
 from streams.reduce import ReduceStep
 from streams.rollup import RollupStep
 from streams.settings import EngineSettings
 from streams.step import AnyStep
 
-STEPS = ("drift", "rates", "health", "reduce", "governor", "rollup")
+STEPS = ("drift", "rates", "levels", "health", "reduce", "governor", "rollup")
 
 
 def register(app: typer.Typer) -> None:
@@ -69,6 +70,8 @@ def _step(name: str, keyring: Keyring) -> AnyStep:
             return DriftStep(verify=keyring.trust_operators.verify)
         case "rates":
             return RatesStep()
+        case "levels":
+            return LevelsStep(verify=keyring.trust_operators.verify)
         case "health":
             return HealthStep()
         case "reduce":

@@ -13,6 +13,8 @@ class Reason(msgspec.Struct, frozen=True):
     status: str
     since_ms: int
     source: str = ""
+    as_of_ms: int = 0
+    """The newest moment its source vouches for, where that is another than its agent's; else 0."""
 
     @classmethod
     def of(cls, one: HealthReason) -> "Reason":
@@ -98,6 +100,28 @@ class Unplaced(msgspec.Struct, frozen=True, tag="unplaced"):
     words: dict[str, Word] = {}
 
 
+class Level(msgspec.Struct, frozen=True, array_like=True):
+    """What was said under one rule, as a reason has it."""
+
+    code: str
+    message: str
+    status: str
+    source: str
+    as_of_ms: int
+
+
+class Levels(msgspec.Struct, frozen=True, tag="levels"):
+    """What metrics and logs say against one workload, node or cluster, by `kind/name/rule` as they name it."""
+
+    words: dict[str, Level] = {}
+
+
+class UnplacedLevels(msgspec.Struct, frozen=True, tag="unplaced-levels"):
+    """The same for workloads of one namespace, or nodes, that are not known."""
+
+    words: dict[str, Level] = {}
+
+
 class Told(msgspec.Struct, frozen=True, tag="told"):
     """The newest frame of words that was taken."""
 
@@ -105,7 +129,7 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     sequence: int = -1
 
 
-Cell = Resource | Cluster | Index | Timers | Warnings | Unplaced | Told
+Cell = Resource | Cluster | Index | Timers | Warnings | Unplaced | Levels | UnplacedLevels | Told
 
 CLUSTERS = "clusters"
 OBSERVED_SCOPES = ("workload", "gitops", "node")
@@ -125,16 +149,6 @@ def index_key(cluster: str) -> str:
 def timers_key(cluster: str) -> str:
     """Return the key of the timers of a cluster's resources."""
     return f"timers/{cluster}"
-
-
-def warnings_key(resource_id: str) -> str:
-    """Return the key of the words about a workload's Warnings."""
-    return f"warnings/{resource_id}"
-
-
-def unplaced_key(cluster: str, namespace: str) -> str:
-    """Return the key of the words about what is not known in a namespace."""
-    return f"unplaced/{cluster}/{namespace}"
 
 
 def resource_id(scope: str, cluster: str, *parts: str) -> str:

@@ -43,17 +43,30 @@ def health_fact(key: str, resource: Resource, cluster: Cluster, cause: Cause, at
         members=rollup.members(resource.members) if counted else None,
         since=to_datetime(resource.since_ms),
         last_seen=to_datetime(cluster.heartbeat_ms) if cluster.heartbeat_ms else None,
-        evidence=evidence(cluster),
+        evidence=evidence(cluster, resource),
     )
     return publish(about, model)
 
 
-def evidence(cluster: Cluster) -> Evidence:
-    """Return what is known of the agent that a cluster's facts rest on."""
+def evidence(cluster: Cluster, resource: Resource) -> Evidence:
+    """Return what is known of the agent that a cluster's facts rest on, and of what else speaks against a resource."""
     as_of = to_datetime(cluster.heartbeat_ms) if cluster.heartbeat_ms else None
     complete = bool(cluster.heartbeat_ms) and not cluster.silent and not cluster.lost
-    source = SourceEvidence(source=f"kubernetes/{cluster.name}", as_of=as_of, complete=complete)
-    return Evidence(as_of=as_of, complete=complete, sources=(source,))
+    sources = [SourceEvidence(source=f"kubernetes/{cluster.name}", as_of=as_of, complete=complete)]
+    for name in sorted({one.source for one in resource.reasons if one.as_of_ms}):
+        told = [one for one in resource.reasons if one.source == name and one.as_of_ms]
+        sources.append(
+            SourceEvidence(
+                source=f"{name}/{cluster.name}",
+                what=", ".join(one.code for one in told),
+                as_of=to_datetime(min(one.as_of_ms for one in told)),
+                complete=all(one.status != HealthStatus.UNKNOWN for one in told),
+            )
+        )
+    vouched = [one.as_of for one in sources if one.as_of is not None]
+    return Evidence(
+        as_of=min(vouched, default=None), complete=all(one.complete for one in sources), sources=tuple(sources)
+    )
 
 
 def _object(resource: Resource) -> ObjectRef | None:

@@ -3,13 +3,10 @@
 import msgspec
 
 from abdrift.signals.objects import ObjectRow
-from streams.health import hysteresis, wholes
+from streams.health import hysteresis, levels, warnings, wholes
 from streams.health.assess import ASSESSORS, worst
-from streams.health.cells import Reason, Resource, Warnings, resource_id, warnings_key
+from streams.health.cells import Reason, Resource, resource_id
 from streams.health.work import Work
-
-_WINDOW_MINUTES = 5
-"""Over which `streams.rates` counts Warnings."""
 
 
 def see(work: Work, row: ObjectRow) -> str | None:
@@ -63,7 +60,7 @@ def judge(work: Work, key: str, before: Resource, seen: Resource | None = None) 
         seen: The resource with what is new of it, if anything is.
 
     """
-    given = (seen or before).found + _event_reasons(work, key)
+    given = (seen or before).found + warnings.reasons(work, key) + levels.reasons(work, key)
     if work.cluster(before.cluster).silent:
         given = (Reason("Silent", "its cluster is silent", "unknown", work.now_ms),)
     after = hysteresis.propose(seen or before, worst(given).value, given, work.now_ms)
@@ -73,19 +70,10 @@ def judge(work: Work, key: str, before: Resource, seen: Resource | None = None) 
 
 def forget(work: Work, key: str, resource: Resource) -> None:
     """Let go of a resource that is no longer there."""
-    work.cells.drop(warnings_key(key))
+    warnings.SHELF.drop(work, key)
     work.drop(key, resource)
     wholes.count(work, resource, resource.status, None)
-
-
-def _event_reasons(work: Work, key: str) -> tuple[Reason, ...]:
-    told = work.cells.get(warnings_key(key), Warnings)
-    if told is None:
-        return ()
-    words = list(told.words.values())
-    count = sum(word.warnings for word in words)
-    message = f"{count} Warning events in {_WINDOW_MINUTES} minutes, the last: {words[-1].reason}"
-    return (Reason("WarningEvents", message, "degraded", work.now_ms, "events"),)
+    levels.forget(work, key, (resource.cluster, resource.namespace))
 
 
 def _key(row: ObjectRow, scope: str) -> str:

@@ -1,12 +1,13 @@
 """The health step of one partition: objects, and words about Events, in; health facts out."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from abdrift.facts.health import HealthScope
 from abdrift.frames import Frame
+from abdrift.signals import levels as levels_signal
 from abdrift.signals import objects, rates
 from abdrift.signals.objects import (
     HeartbeatDetail,
@@ -17,12 +18,14 @@ from abdrift.signals.objects import (
     SyncDetail,
     decode_detail,
 )
-from abdrift.topics import FLEET_HEALTH, OBJECTS, RATES, Topic
-from streams.health import agents, resources, warnings, wholes
+from abdrift.topics import FLEET_HEALTH, LEVELS, OBJECTS, RATES, Topic
+from streams.health import agents, levels, placing, resources, warnings, wholes
 from streams.health.assess import ASSESSORS
 from streams.health.cells import Cell
 from streams.health.work import Work
 from streams.step import Batch, Input, Result
+
+RowT = TypeVar("RowT", rates.RateRow, levels_signal.LevelRow)
 
 HEARTBEAT_FACT_MS = 60_000
 """How often a cluster's health is said again though nothing changed."""
@@ -32,7 +35,7 @@ class HealthStep:
     """Health of workloads, namespaces, GitOps objects, nodes and clusters."""
 
     name = "health"
-    reads: tuple[Topic, ...] = (OBJECTS, RATES)
+    reads: tuple[Topic, ...] = (OBJECTS, RATES, LEVELS)
     writes: tuple[Topic, ...] = (FLEET_HEALTH,)
     cell_type: Any = Cell
 
@@ -54,7 +57,10 @@ def _take(work: Work, record: Input) -> None:
     if record.frame is None:
         return
     if record.frame.signal is rates.RATES:
-        _take_words(work, record.frame)
+        _take_words(work, record.frame, warnings.TOLD, rates.rows_of, warnings.take)
+        return
+    if record.frame.signal is levels_signal.LEVELS:
+        _take_words(work, record.frame, levels.TOLD, levels_signal.rows_of, levels.take)
         return
     rows = zip(objects.rows_of(record.frame.batch), _epochs(record.frame), strict=True)
     for number, (row, epoch) in enumerate(rows):
@@ -92,25 +98,43 @@ def _take_object(work: Work, row: ObjectRow) -> None:
 def _see(work: Work, row: ObjectRow) -> None:
     """Take an object; what was said of its Warnings before it was known counts from now on."""
     new = resources.see(work, row)
-    if new is not None and warnings.place(work, new, row.cluster, row.namespace):
+    if new is None:
+        return
+    # Each of the two, whether there was anything for the other or not.
+    placed = [one.place(work, new, (row.cluster, row.namespace)) for one in (warnings.SHELF, levels.SHELF)]
+    if any(placed):
         resource = work.resource(new)
         assert resource is not None, "it was just seen"
         resources.judge(work, new, resource)
 
 
-def _take_words(work: Work, frame: Frame) -> None:
-    """Take words about Warnings. Each workload is judged once, however many there are of it."""
-    judged: dict[str, None] = {}
+def _take_words(
+    work: Work, frame: Frame, told: str, rows_of: Callable[[Any], list[RowT]], take: Callable[[Work, RowT], str | None]
+) -> None:
+    """Take another step's words. Each resource is judged once, however many there are of it.
+
+    Args:
+        work: The batch.
+        frame: The words.
+        told: Key of the cell that says which frames were taken.
+        rows_of: Makes rows of a frame's batch.
+        take: Takes one word, and returns the key of the resource that is to be judged for it.
+
+    """
+    judged: dict[str, str] = {}
     for part in frame.parts:
-        if warnings.is_new(work, part.epoch, part.sequence):
-            for row in rates.rows_of(frame.batch.slice(part.first_row, part.rows)):
-                key = warnings.take(work, row)
+        if placing.is_new(work, told, part.epoch, part.sequence):
+            for row in rows_of(frame.batch.slice(part.first_row, part.rows)):
+                key = take(work, row)
                 if key is not None:
-                    judged[key] = None
-    for key in judged:
+                    judged[key] = row.cluster
+    for key, cluster in judged.items():
         resource = work.resource(key)
-        assert resource is not None, "only known workloads are judged"
-        resources.judge(work, key, resource)
+        if key.startswith("cluster/"):
+            wholes.touch_cluster(work, cluster)
+        else:
+            assert resource is not None, "only known workloads and nodes are judged"
+            resources.judge(work, key, resource)
 
 
 def _tick(work: Work) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 
 from abdrift.facts.health import HealthReason
-from streams.health import hysteresis, rollup
+from streams.health import hysteresis, levels, rollup
 from streams.health.assess import UNKNOWN, reason, worst
 from streams.health.cells import Reason, Resource, resource_id
 from streams.health.work import Work
@@ -89,14 +89,16 @@ def _judge_cluster(work: Work, key: str, whole: Resource) -> None:
         for kind, why in agent.lost.items()
         if why != "not-found"  # the cluster serves no such kind: there is nothing of it to see
     )
-    _judge(work, key, whole, found)
+    _judge(work, key, whole, found, levels.reasons(work, key))
 
 
-def _judge(work: Work, key: str, before: Resource, found: tuple[HealthReason, ...]) -> None:
-    """Members were already kept from flapping: their sum follows at once."""
-    reasons = tuple(map(Reason.of, found))
+def _judge(
+    work: Work, key: str, before: Resource, found: tuple[HealthReason, ...], told: tuple[Reason, ...] = ()
+) -> None:
+    """Members were already kept from flapping: their sum follows at once, and so does what was told of the whole."""
+    reasons = (*map(Reason.of, found), *told)
     after = msgspec.structs.replace(
-        before, candidate=worst(found).value, candidate_reasons=reasons, members=before.counted
+        before, candidate=worst(reasons).value, candidate_reasons=reasons, members=before.counted
     )
     after = hysteresis.settle(after, work.now_ms)
     if after.status == before.status and before.revision:

@@ -146,7 +146,7 @@ def _subjects(namespace: Text, kind: Text, workload: Text, others: Sequence[tupl
         if number:
             codes[0][without] = len(namespace)
         codes[1][without] = len(kind) + number
-        codes[2][without] = sum(map(len, words)) + text.codes[without]
+        codes[2][without] = sum(map(len, words)) + text.codes[without].astype(np.int64)
         words.append(text.words)
         without = without[_is_empty(text)[text.codes[without]]]
     codes[0][without], codes[1][without], codes[2][without] = (

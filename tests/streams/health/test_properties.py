@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abdrift import frames
-from abdrift.signals import objects, rates
+from abdrift.signals import levels, objects, rates
+from abdrift.signals.levels import LevelRow
 from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, SyncDetail, encode_detail
 from abdrift.signals.rates import RateRow
 from streams.health import HealthStep, resources
@@ -58,6 +59,22 @@ def _rate(cluster: str, namespace: str, name: str, unusual: bool = True) -> Rate
     )
 
 
+def _level(cluster: str, subject: str, namespace: str, kind: str, name: str, state: str) -> LevelRow:
+    return LevelRow(
+        cluster=cluster,
+        subject=subject,
+        namespace=namespace,
+        kind=kind,
+        name=name,
+        rule="too-deep",
+        state=state,
+        severity="failing",
+        source="metrics",
+        last_ms=T0,
+        judged_ms=T0,
+    )
+
+
 def _kind_row(cluster: str, op: str) -> ObjectRow:
     detail = (
         SyncDetail(began_ms=T0 + 1, objects=1) if op == "synced" else LostDetail(reason="r", message="", since_ms=0)
@@ -73,6 +90,12 @@ ROWS = st.one_of(
     st.builds(_deployment, CLUSTERS, st.sampled_from("abc"), st.integers(0, 2)),
     st.builds(_kind_row, CLUSTERS, st.sampled_from(["synced", "lost"])),
 )
+LEVELS = st.builds(
+    lambda cluster, subject, state: _level(cluster, *subject, state),
+    CLUSTERS,
+    st.sampled_from([("workload", "shop-a", "Pod", "a"), ("node", "", "Node", "n1"), ("cluster", "", "", "")]),
+    st.sampled_from(["clear", "firing", "unknown"]),
+)
 WARNINGS = st.builds(
     lambda cluster, name, unusual: _rate(cluster, f"shop-{name[0]}", name, unusual),
     CLUSTERS,
@@ -82,7 +105,12 @@ WARNINGS = st.builds(
 RECORDS = st.tuples(
     st.integers(0, 40),
     st.integers(1, 2),
-    st.one_of(st.none(), st.lists(ROWS, min_size=1, max_size=6), st.lists(WARNINGS, min_size=1, max_size=4)),
+    st.one_of(
+        st.none(),
+        st.lists(ROWS, min_size=1, max_size=6),
+        st.lists(WARNINGS, min_size=1, max_size=4),
+        st.lists(LEVELS, min_size=1, max_size=4),
+    ),
 )
 
 
@@ -96,10 +124,17 @@ def _rates_frame(rows: list[RateRow], sequence: int = 0) -> frames.Frame:
     return frames.decode(made.value, made.headers)
 
 
+def _levels_frame(rows: list[LevelRow], sequence: int = 0) -> frames.Frame:
+    made = frames.encode(levels.LEVELS, levels.columns_of(rows), ("levels/0", 1, sequence))
+    return frames.decode(made.value, made.headers)
+
+
 def _frame(rows: Any, epoch: int, sequence: int) -> frames.Frame | None:
     if rows is None:
         return None
-    return _objects_frame(rows, epoch) if isinstance(rows[0], ObjectRow) else _rates_frame(rows, sequence)
+    if isinstance(rows[0], ObjectRow):
+        return _objects_frame(rows, epoch)
+    return _rates_frame(rows, sequence) if isinstance(rows[0], RateRow) else _levels_frame(rows, sequence)
 
 
 def _inputs(told: list[tuple[int, int, Any]]) -> list[Input]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 from collections import Counter, defaultdict
@@ -122,7 +123,7 @@ def increase(points: list[tuple[int, float]], start: int, end: int) -> float | N
     if len(points) < 2:
         return None
     result = points[-1][1] - points[0][1]
-    for (_, before), (_, after) in zip(points, points[1:], strict=False):
+    for (_, before), (_, after) in itertools.pairwise(points):
         if after < before:
             result += before
     to_start, to_end = (points[0][0] - start) / 1000, (end - points[-1][0]) / 1000

@@ -13,7 +13,6 @@ from abdrift import frames
 from abdrift.cloudevents import CloudEvent
 from abdrift.facts.governance import HealthPolicy, LevelRule, Policy
 from abdrift.signals import levels, logs, samples
-from abdrift.signals.levels import LevelRow
 from abdrift.signals.logs import LogRow
 from abdrift.signals.samples import SampleRow, labels_text
 from abdrift.signing import SignatureRefused
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Mapping, Sequence
 
+    from abdrift.signals.levels import LevelRow
     from streams.levels.state import State
     from streams.levels.step import Opened
 
