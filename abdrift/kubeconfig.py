@@ -24,6 +24,8 @@ _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _PLUGINS: Final = ("exec", "auth-provider")
 _FILES: Final = ("tokenFile", "certificate-authority", "client-certificate", "client-key")
+_MAX_EMBEDDED_BYTES: Final = 1024 * 1024
+_MAX_DEPTH: Final = 50
 _UNSUPPORTED: Final = {
     "as": "impersonates somebody else; use a kubeconfig of that user",
     "proxy-url": "is reached through a proxy; use a kubeconfig that reaches it directly",
@@ -94,6 +96,7 @@ def embedded(raw: bytes) -> Access:
         KubeConfigError: it is no kubeconfig, or asks for what is not supported.
 
     """
+    _refuse_bombs(raw)
     _, cluster, user = _chosen(raw, None)
     for part in (cluster, user):
         for key in (*_PLUGINS, *_FILES, "insecure-skip-tls-verify"):
@@ -102,6 +105,23 @@ def embedded(raw: bytes) -> Access:
                     f"`{key}` is refused in a kubeconfig that comes from a Secret; embed certificates and token as data"
                 )
     return _access(cluster, user, Path())
+
+
+def _refuse_bombs(raw: bytes) -> None:
+    """Refuse what would take down whoever parses it: libyaml's stack overflows, and merged aliases grow without end."""
+    if len(raw) > _MAX_EMBEDDED_BYTES:
+        raise KubeConfigError(f"it has more than {_MAX_EMBEDDED_BYTES} bytes")
+    depth = 0
+    try:
+        for event in yaml.parse(raw, Loader=_SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise KubeConfigError("it has aliases, which no kubeconfig needs")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MAX_DEPTH:
+                raise KubeConfigError(f"it is nested more than {_MAX_DEPTH} deep")
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return  # it is said when it is read
 
 
 def _chosen(raw: bytes, context: str | None) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:

@@ -117,7 +117,7 @@ def _metadata(path: Path) -> Mapping[str, Any] | None:
             value = yaml.safe_load(file.read(_MAX_METADATA_BYTES))
     except FileNotFoundError:
         return None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise LayoutError(f"{path} can't be read: {error}") from error
     inner = value.get("metadata") if isinstance(value, dict) else None
     return inner if isinstance(inner, dict) else None

@@ -271,3 +271,22 @@ def test_what_is_no_yaml_is_refused_without_being_quoted() -> None:
         kubeconfig.embedded(b"token: 's3cret")
     assert "s3cret" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"[" * 200_000, "nested"),
+        (b"- " * 200_000, "nested"),
+        (b"? " * 200_000, "nested"),
+        (b"{a: " * 100_000, "nested"),
+        (b"a: &a {x: y}\nb: &b {<<: [*a, *a]}\n", "aliases"),
+        (b"x" * (1024 * 1024 + 1), "bytes"),
+        (b"\xff\xfe\x00", "YAML"),
+        (b"[]", "no mapping"),
+    ],
+    ids=["flow", "block", "keys", "mappings", "merged-aliases", "long", "no-text", "list"],
+)
+def test_an_embedded_kubeconfig_that_would_take_its_reader_down_is_refused(text: bytes, said: str) -> None:
+    with pytest.raises(KubeConfigError, match=said):
+        kubeconfig.embedded(text)
