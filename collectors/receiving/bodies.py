@@ -1,6 +1,5 @@
-"""Bodies: read within a size and a time, unpacked within a size, and parsed."""
+"""Bodies: read within a size, unpacked within a size, and parsed."""
 
-import asyncio
 import zlib
 from typing import TypeVar
 
@@ -16,31 +15,30 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _DEFLATE = -zlib.MAX_WBITS
 
 
-async def read(request: web.BaseRequest, max_bytes: int, timeout_seconds: float) -> bytes:
-    """Return a request's whole body as it was sent.
+async def read(request: web.BaseRequest, max_bytes: int) -> bytes:
+    """Return a request's whole body as it was sent; the caller bounds the time.
 
     Raises:
-        RefusedError: it is too large (413), too slow (408) or cut short (400).
+        RefusedError: it is too large (413) or cut short (400).
 
     """
-    too_large = RefusedError(413, "too-large", f"the body is larger than {max_bytes} bytes")
-    if (request.content_length or 0) > max_bytes:
-        raise too_large
     body = bytearray()
     try:
-        async with asyncio.timeout(timeout_seconds):
-            if request.headers.get("Expect", "").lower() == "100-continue":
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                request.writer.output_size = 0
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise too_large
-    except TimeoutError as error:
-        raise RefusedError(408, "slow-body", f"the body did not arrive within {timeout_seconds:g} s") from error
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > max_bytes:
+                raise too_large(max_bytes)
     except (web.RequestPayloadError, ConnectionError) as error:
         raise RefusedError(400, "cut-short", "the body was cut short") from error
     return bytes(body)
+
+
+def too_large(max_bytes: int) -> RefusedError:
+    """Return the refusal of a body that is larger than it may be."""
+    return RefusedError(413, "too-large", f"the body is larger than {max_bytes} bytes")
 
 
 def unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:

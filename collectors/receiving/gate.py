@@ -63,7 +63,7 @@ class Gate:
         """
         limits = self.config.limits
         if self.draining.is_set():
-            raise RefusedError(503, "draining", "this receiver is about to end", {"Connection": "close"})
+            raise draining()
         if self._under_way >= limits.concurrent_requests or self._buffered_bytes + size_bytes > limits.buffered_bytes:
             raise RefusedError(503, "busy", "too much is under way", {"Retry-After": str(_BUSY_SECONDS)})
         allowance = self.allowance(client) if client else None
@@ -98,13 +98,19 @@ class Gate:
     def cut_short(self) -> None:
         """End what is under way as if its time were over."""
         for deadline in self._deadlines:
-            deadline.reschedule(_now_seconds())
+            if not deadline.expired():
+                deadline.reschedule(_now_seconds())
 
     async def until_idle(self) -> None:
         """Wait until no request is under way."""
         while self._under_way:
             self._idle.clear()
             await self._idle.wait()
+
+
+def draining() -> RefusedError:
+    """Return the refusal of what comes, or is not done, at the end."""
+    return RefusedError(503, "draining", "this receiver is about to end", {"Connection": "close"})
 
 
 def _now_seconds() -> float:

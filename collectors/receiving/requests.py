@@ -9,7 +9,7 @@ from abdrift.clock import ClockMs
 from collectors.framing import NotDeliveredError
 from collectors.receiving import bodies, telemetry, tls
 from collectors.receiving.clients import Client, NotItsClusterError
-from collectors.receiving.gate import Gate
+from collectors.receiving.gate import Gate, draining
 from collectors.receiving.handlers import Answer, AuthKind, HttpHandler, Received, RefusedError
 
 log = logging.getLogger(__name__)
@@ -67,9 +67,9 @@ class Requests:
         limits = self._gate.config.limits
         length = request.content_length
         if (length or 0) > limits.body_bytes:
-            raise RefusedError(413, "too-large", f"the body is larger than {limits.body_bytes} bytes")
+            raise bodies.too_large(limits.body_bytes)
         with self._gate.admitted(client, limits.body_bytes if length is None else length):
-            body = await bodies.read(request, limits.body_bytes, limits.body_seconds)
+            body = await self._body(request)
             telemetry.BYTES.labels(handler.name).inc(len(body))
             if client is None:
                 client = self._signer(request, body)
@@ -78,6 +78,17 @@ class Requests:
             if not client.may_use(handler.name):
                 raise RefusedError(403, "not-allowed", f"client {client.name} may not use {handler.name}")
             return await self._handled(request, handler, client, body)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        limits = self._gate.config.limits
+        try:
+            async with self._gate.in_time(limits.body_seconds):
+                return await bodies.read(request, limits.body_bytes)
+        except TimeoutError as error:
+            if self._gate.draining.is_set():
+                raise draining() from error
+            text = f"the body did not arrive within {limits.body_seconds:g} s"
+            raise RefusedError(408, "slow-body", text) from error
 
     async def _handled(self, request: web.BaseRequest, handler: HttpHandler, client: Client, body: bytes) -> Answer:
         received = Received(

@@ -216,6 +216,17 @@ async def test_ready_once_kafka_answered() -> None:
             assert ready.status == 200
 
 
+async def test_a_body_that_has_not_arrived_by_the_end_is_503() -> None:
+    async with receiving(config(limits={"drain_seconds": 0}), Keeping()) as (receiver, _):
+        reader, writer = await asyncio.open_connection(*receiver.address)
+        head = f"POST /keep HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 9\r\n"
+        writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"
+        assert await reader.readline() == b"\r\n"
+    assert (await reader.readline()).startswith(b"HTTP/1.1 503")
+    writer.close()
+
+
 @pytest.mark.parametrize(
     ("drain_seconds", "status"), [pytest.param(30, 204, id="ends"), pytest.param(0, 503, id="late")]
 )
