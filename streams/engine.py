@@ -1,8 +1,8 @@
 """The one file that meets Faust: steps become Faust apps, Kafka keeps their state.
 
-Faust does group membership, assignment, fetching, tables on RocksDB with their changelog topics, recovery and
-standbys. What it does otherwise than the design asks is overruled here and told in
-docs/decisions/0002-engine-commit.md; what a partition does with its records is in `streams.lane`.
+Faust does group membership, assignment, fetching, tables on RocksDB with their changelog topics, and standbys. What it
+does otherwise than the design asks is overruled here and told in docs/decisions/0002-engine-commit.md and
+0011-restoring.md; what a partition does with its records is in `streams.lane`.
 """
 
 import asyncio
@@ -93,11 +93,15 @@ class _Recovery(Recovery):
         await super()._wait(coro)
 
     async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
-        if title == "active" and tps:
+        if title != "active":
+            await super()._build_offsets(consumer, tps, destination, title)
+        elif tps:
             await self.worker.restore({tp.partition for tp in tps})
             for tp in tps:
-                destination[tp] = self.tp_to_table[tp].persisted_offset(tp)
-        await super()._build_offsets(consumer, tps, destination, title)
+                last = self.tp_to_table[tp].persisted_offset(tp)
+                # Of a copy that holds more than there was a moment ago, as where the last owner still writes, Faust
+                # would say that it is damaged.
+                destination[tp] = -1 if last is None else min(last, self.active_highwaters[tp])
 
 
 class _ConsumerThread(WorkerThread):
@@ -171,6 +175,7 @@ class StepWorker:
         counts: Mapping[str, int],
         around: Surroundings,
         metrics: Metrics,
+        turn: asyncio.Lock,
     ) -> None:
         self.step = step
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -195,6 +200,7 @@ class StepWorker:
             state=self._local,
             worker=uuid.uuid4().hex[:12],
             partitions=self._partitions,
+            turn=turn,
             tick_topic=next((topic for topic in step.reads if not topic.public and not topic.compacted), None),
         )
         self._wire()
@@ -326,8 +332,7 @@ class StepWorker:
         try:
             await self._drop_lanes()
             assigned = {tp for tp in self.app.consumer.assignment() if tp.topic != self._local.changelog}
-            begins = await self.app.consumer.earliest_offsets(*assigned) if assigned else {}
-            ends = await self.app.consumer.highwaters(*assigned) if assigned else {}
+            begins, ends = await self._bounds(assigned)
             if self.app.rebalancing_count != rebalance:
                 return
             for partition in sorted({tp.partition for tp in assigned}):
@@ -351,6 +356,17 @@ class StepWorker:
                 self._metrics.lanes.labels(self.step.name).set(len(lanes))
         except Exception as error:  # noqa: BLE001  whatever it is, it would go unseen
             self.fail(error)
+
+    async def _bounds(self, inputs: Collection[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
+        """Return the first offset of each input, and the one after its last.
+
+        Faust's own consumer would answer only after a second or two: whatever it is asked waits for its poll to end.
+        """
+        if not inputs:
+            return {}, {}
+        async with kafka.consumer(self._settings.kafka) as consumer:
+            tps = [TopicPartition(*tp) for tp in inputs]
+            return await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
 
     def _open_lane(self, partition: int, begins: Mapping[str, int], ends: Mapping[str, int]) -> None:
         lane: Lane = Lane(partition, self._shared, begins, ends)
@@ -446,8 +462,8 @@ async def run(
     """
     _quiet_faust()
     counts = await prepare(steps, settings)
-    metrics = metrics or Metrics()
-    workers = [StepWorker(step, settings, counts, around or Surroundings(), metrics) for step in steps]
+    metrics, around, turn = metrics or Metrics(), around or Surroundings(), asyncio.Lock()
+    workers = [StepWorker(step, settings, counts, around, metrics, turn) for step in steps]
     ended = stop or asyncio.Event()
     with contextlib.ExitStack() as stack:
         if stop is None:

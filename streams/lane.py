@@ -28,7 +28,7 @@ from streams.commit import (
     recover,
 )
 from streams.decode import TICK_HEADERS, TICK_KEY, Record, dead_letters
-from streams.processing import Partition, Setting, partition_of_step
+from streams.processing import Partition, Processed, Setting, partition_of_step
 from streams.settings import EngineSettings, Surroundings
 from streams.step import AnyStep, Limits, Outgoing, Refused
 from streams.telemetry import Metrics, event
@@ -41,6 +41,10 @@ _BACKLOG_POLL_SECONDS: Final = 0.005
 _STAGED_BYTES: Final = 2 * 1024 * 1024
 """Staged cells on their way at a time."""
 _CLAIM_TRIES: Final = 10
+_TURN_SECONDS: Final = 1.0
+"""About how long a lane may keep others, and the sending of what they wrote, waiting while its step works."""
+_FIRST_ROWS: Final = 10_000
+"""What a lane takes before it knows how fast its step is: one frame, at the most."""
 _STUCK_SECONDS: Final = 5.0
 _STUCK_TRIES: Final = 20
 
@@ -122,6 +126,9 @@ class Shared:
     worker: str
     partitions: int
     tick_topic: Topic | None
+    turn: asyncio.Lock
+    """Held by the one lane of the process whose step works. Before the next one does, the event loop gets a turn: were
+    all lanes to work off a backlog at once, what they wrote would not be sent within the request timeout."""
 
     @property
     def step(self) -> str:
@@ -146,6 +153,20 @@ class Pending:
 
     record: Record
     ack: Callable[[], Any]
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many rows a lane takes at a time so that its step works for a turn or less. Learned from its batches."""
+
+    rows: float = _FIRST_ROWS
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Take a batch into account. A quick one that was as large as it might be allows the next twice as many."""
+        if seconds > _TURN_SECONDS:
+            self.rows = max(1.0, rows * _TURN_SECONDS / seconds)
+        elif rows >= self.rows and seconds < _TURN_SECONDS / 2:
+            self.rows *= 2
 
 
 @dataclass(slots=True)
@@ -188,6 +209,7 @@ class Lane:
         self._unsaved_records = 0
         self._saved_at = time.monotonic()
         self._tick_due = time.monotonic()
+        self._pace = Pace()
         self._contiguous = {topic.name for topic in shared.running.reads if not topic.compacted}
 
     @property
@@ -297,12 +319,12 @@ class Lane:
         limits = self._shared.limits
         size_bytes = rows = 0
         while self._queue and len(taken) < settings.batch_records:
-            if size_bytes >= limits.size_bytes or rows >= limits.rows:
+            if size_bytes >= limits.size_bytes or rows >= min(limits.rows, self._pace.rows):
                 break
             pending = self._queue.popleft()
             taken.append(pending)
             size_bytes += pending.record.size_bytes
-            rows += pending.record.rows_promised
+            rows += pending.record.rows_promised or 1
         self._queued_bytes -= size_bytes
         self._shared.metrics.buffered_bytes.labels(self._shared.step).dec(size_bytes)
         if self._queued_bytes <= self._shared.buffer_bytes // 2:
@@ -383,22 +405,19 @@ class Lane:
     # Processing and committing ----------------------------------------------------------------------------------
 
     async def _absorb(self, taken: list[Pending]) -> None:
-        shared, started = self._shared, time.monotonic()
+        shared, kept = self._shared, self._kept
+        assert kept is not None, "the partition was taken over"
         records = [pending.record for pending in taken]
-        lag_ms = max(0, shared.around.clock_ms() - max(record.append_ms for record in records))
-        setting = Setting(self.partition, shared.partitions, lag_ms, self._restoring())
-        assert self._kept is not None, "the partition was taken over"
-        done = self._kept.run(records, setting)
-        shared.metrics.process_seconds.labels(shared.step).inc(time.monotonic() - started)
-        shared.metrics.lag_ms.labels(shared.step).set(lag_ms)
-        self._stage("processed")
+        async with shared.turn:
+            started = time.monotonic()
+            done = self._process(kept, records)
         await self._refuse(done.refused, records)
         offsets = {record.topic: record.offset + 1 for record in records}
         if done.encoded or done.outbox:
             for staged in done.staged:
                 await self._write_staged(staged)
             await self._commit(offsets, done.encoded, done.outbox)
-            self._kept.absorb(done)
+            kept.absorb(done)
         else:
             self._held.offsets.update(offsets)
             self._unsaved_records += len(records)
@@ -412,6 +431,18 @@ class Lane:
             shared.metrics.passed_over.labels(shared.step, reason).inc(count)
         shared.metrics.commit_seconds.labels(shared.step).observe(time.monotonic() - started)
         self._stage("acked")
+
+    def _process(self, kept: Partition, records: Sequence[Record]) -> Processed[Any]:
+        shared, started = self._shared, time.monotonic()
+        lag_ms = max(0, shared.around.clock_ms() - max(record.append_ms for record in records))
+        setting = Setting(self.partition, shared.partitions, lag_ms, self._restoring())
+        done = kept.run(records, setting)
+        seconds = time.monotonic() - started
+        self._pace.learn(sum(record.rows_promised or 1 for record in records), seconds)
+        shared.metrics.process_seconds.labels(shared.step).inc(seconds)
+        shared.metrics.lag_ms.labels(shared.step).set(lag_ms)
+        self._stage("processed")
+        return done
 
     def _restoring(self) -> bool:
         """Whether an input has not been read to where it ended when this lane began."""

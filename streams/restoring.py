@@ -16,7 +16,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from abdrift import kafka
-from streams.commit import Owner, Seen
+from streams.commit import Owner, Seen, StateError
 from streams.lane import State
 from streams.telemetry import Metrics, event
 
@@ -42,6 +42,26 @@ class Standing:
     def seconds_left(self, elapsed_seconds: float) -> float | None:
         """Return how long the rest takes at the pace so far; None before anything is read."""
         return elapsed_seconds * (self.wanted - self.records) / self.records if self.records else None
+
+
+def spans_to_read(starts: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, range]:
+    """Return the offsets that local copies lack, by partition, where they lack any.
+
+    Args:
+        starts: By partition: the offset up to which its copy holds everything.
+        ends: By partition: where its changelog ends.
+
+    Raises:
+        StateError: a copy holds more than its changelog, so it is another one's.
+
+    """
+    for partition, start in starts.items():
+        if start > ends[partition]:
+            raise StateError(
+                f"the local copy of partition {partition} goes up to offset {start}, its changelog to "
+                f"{ends[partition]}: it is of another Kafka, or the topic was made anew. Delete the local copy."
+            )
+    return {partition: range(start, ends[partition]) for partition, start in starts.items() if start < ends[partition]}
 
 
 class Progress:
@@ -99,6 +119,7 @@ class Restorer:
             is_overtaken: Whether they may have got other owners meanwhile: then it returns early.
 
         Raises:
+            StateError: a copy holds more than its changelog.
             kafka.KafkaUnreachableError: no broker lets this client in.
             Exception: a changelog or a copy cannot be read or written.
 
@@ -106,12 +127,13 @@ class Restorer:
         tps = [TopicPartition(self._state.changelog, partition) for partition in sorted(partitions)]
         limits = {"fetch_max_bytes": _FETCH_BYTES, "max_partition_fetch_bytes": _PARTITION_FETCH_BYTES}
         async with kafka.consumer(self._settings, **limits) as consumer:
-            ends = await consumer.end_offsets(tps)
-            spans = {tp.partition: range(self._state.next_offset(tp.partition), ends[tp]) for tp in tps}
-            progress = Progress({partition: span for partition, span in spans.items() if span})
-            if not progress.left():
+            starts = {tp.partition: self._state.next_offset(tp.partition) for tp in tps}
+            ends = {tp.partition: end for tp, end in (await consumer.end_offsets(tps)).items()}
+            spans = spans_to_read(starts, ends)
+            if not spans:
                 return
-            consumer.assign([tp for tp in tps if spans[tp.partition]])
+            progress = Progress(spans)
+            consumer.assign([tp for tp in tps if tp.partition in spans])
             for tp in consumer.assignment():
                 consumer.seek(tp, spans[tp.partition].start)
             async with self._told(progress):

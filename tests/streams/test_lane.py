@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from abdrift.topics import FLEET_POLICY, OBJECTS
 from streams import lane as lanes
 from streams.decode import Record
-from streams.lane import Lane, Pending, Shared
+from streams.lane import Lane, Pace, Pending, Shared
 from streams.telemetry import Metrics
-
-if TYPE_CHECKING:
-    import pytest
 
 TOPIC, COMPACTED = OBJECTS.name, FLEET_POLICY.name
 
@@ -63,6 +61,24 @@ async def settled() -> None:
 
 def skipped(metrics: Metrics, reason: str) -> float:
     return cast("float", metrics.skipped.labels("s", reason)._value.get())
+
+
+PACES = [
+    pytest.param([], 10_000, id="at-first-one-frame"),
+    pytest.param([(10_000, 0.1), (20_000, 0.2)], 40_000, id="quick-and-full-twice-as-many"),
+    pytest.param([(500, 0.1)], 10_000, id="quick-and-not-full-says-nothing"),
+    pytest.param([(10_000, 0.9)], 10_000, id="about-a-turn-stays"),
+    pytest.param([(10_000, 2.0)], 5_000, id="two-turns-half-as-many"),
+    pytest.param([(1, 30.0)], 1, id="never-less-than-one"),
+]
+
+
+@pytest.mark.parametrize(("batches", "rows"), PACES)
+def test_a_lane_takes_what_its_step_works_off_in_a_turn(batches: list[tuple[int, float]], rows: int) -> None:
+    pace = Pace()
+    for taken_rows, seconds in batches:
+        pace.learn(taken_rows, seconds)
+    assert pace.rows == rows
 
 
 async def test_what_was_lost_on_the_way_is_asked_for_however_often_the_later_record_comes() -> None:

@@ -157,7 +157,13 @@ async def absorb(settings: KafkaSettings, size: Size, workers: Sequence[Worker])
     for worker in workers:
         await worker.taken(size.partitions)
     for step in STEPS.values():
-        await eventually(lambda step=step: absorbed(settings, step, size.partitions), 20 * WITHIN_SECONDS)
+
+        async def is_done(step: AnyStep = step) -> bool:
+            for worker in workers:
+                assert worker.process.poll() is None, f"it ended\n{worker.tail()}"
+            return await absorbed(settings, step, size.partitions)
+
+        await eventually(is_done, 20 * WITHIN_SECONDS)
     for worker in workers:
         await worker.stop()
 

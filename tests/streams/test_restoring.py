@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from streams.restoring import Progress, Standing
+from streams.commit import StateError
+from streams.restoring import Progress, Standing, spans_to_read
 
 STANDINGS = [
     pytest.param(Standing(0, 400), 0, None, id="nothing-read"),
@@ -37,3 +38,12 @@ def test_what_compaction_took_and_what_came_meanwhile_make_it_neither_less_nor_m
     progress.advance(0, 25)
     assert progress.left() == []
     assert progress.total() == Standing(10, 10, 100)
+
+
+def test_only_what_a_copy_lacks_is_read() -> None:
+    assert spans_to_read({0: 0, 1: 7, 2: 9, 3: 0}, {0: 5, 1: 9, 2: 9, 3: 0}) == {0: range(5), 1: range(7, 9)}
+
+
+def test_a_copy_of_another_changelog_is_not_used() -> None:
+    with pytest.raises(StateError, match=r"partition 1 goes up to offset 9, its changelog to 8.*Delete the local copy"):
+        spans_to_read({0: 3, 1: 9}, {0: 3, 1: 8})
