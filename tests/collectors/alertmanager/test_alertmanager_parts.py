@@ -54,6 +54,7 @@ async def post(url: str, cluster: str, **alert: str) -> None:
         assert answer.status == 200, await answer.text()
 
 
+@pytest.mark.soak  # tests/e2e has one tell Kafka too
 async def test_what_fires_and_is_resolved_arrives_once_each(kafka: EmbeddedBroker, tmp_path: Path) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
     cluster, ports, guard = f"edge-{secrets.token_hex(4)}", Ports(), Guard()
