@@ -5,7 +5,7 @@ Sources: the Elastic Common Schema; OpenTelemetry's semantic conventions and log
 properties; journald's fields. Earlier names win over later ones. Names are dotted, whether the sender nests or not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from abdrift.signals.logs import Severity
@@ -140,13 +140,12 @@ class Fields:
                 return self._flat[found]
         return None
 
-    def time(self) -> tuple[str, Any] | None:
-        """Return the field that says when, and what it holds. It counts as read only once `took` says so."""
+    def times(self) -> Iterator[tuple[str, Any]]:
+        """Yield the fields that may say when, and what they hold. One counts as read only once `took` says so."""
         for name in TIMES:
             found = self._name(name)
             if found is not None and self._flat[found] is not None:
-                return found, self._flat[found]
-        return None
+                yield found, self._flat[found]
 
     def took(self, name: str) -> None:
         """Note that a field's value is told by a column."""

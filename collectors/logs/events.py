@@ -57,6 +57,8 @@ class Origin:
     observed_ms: int
     sender: str
     """What sent them, where they don't say so themselves."""
+    sent_ms: int | None = None
+    """When, where they don't say so themselves; absent: when they were observed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Reader:
         severity = fields.severity()
         if severity is Severity.UNSET and self._config.severity_from_message:
             severity = severities.of_message(message)
-        time_ms = self._time_ms(fields, origin.observed_ms, adjusted)
+        time_ms = self._time_ms(fields, origin, adjusted)
 
         def name(text: str) -> str:
             if len(text) > _NAME_CHARS:
@@ -151,22 +153,24 @@ class Reader:
         adjusted["message-cut"] += 1
         return encoded[:limit].decode(errors="ignore")
 
-    def _time_ms(self, fields: Fields, observed_ms: int, adjusted: Counter[str]) -> int:
+    def _time_ms(self, fields: Fields, origin: Origin, adjusted: Counter[str]) -> int:
         """Return the sender's time within bounds. What is not told exactly by it stays among the fields."""
-        told = fields.time()
-        if told is None:
-            return observed_ms
-        name, value = told
-        time_ms = times.parse_ms(value, observed_ms)
-        if time_ms is None:
-            adjusted["time-unreadable"] += 1
-            return observed_ms
+        for name, value in fields.times():
+            time_ms = times.parse_ms(value, origin.observed_ms)
+            if time_ms is None:
+                adjusted["time-unreadable"] += 1
+                continue
+            bounded_ms = self._bounded_ms(time_ms, origin.observed_ms, adjusted)
+            if bounded_ms == time_ms:
+                fields.took(name)
+            return bounded_ms
+        return self._bounded_ms(origin.sent_ms or origin.observed_ms, origin.observed_ms, adjusted)
+
+    def _bounded_ms(self, time_ms: int, observed_ms: int, adjusted: Counter[str]) -> int:
         earliest = observed_ms - int(self._config.max_past_seconds * 1000)
         latest = observed_ms + int(self._config.max_future_seconds * 1000)
-        if earliest <= time_ms <= latest:
-            fields.took(name)
-            return time_ms
-        adjusted["time-bounded"] += 1
+        if not earliest <= time_ms <= latest:
+            adjusted["time-bounded"] += 1
         return min(max(time_ms, earliest), latest)
 
     def _fields(self, rest: Mapping[str, Any], adjusted: Counter[str]) -> str:

@@ -181,7 +181,9 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             yield Refused("no-object", "a record without a value", b"")
             return
         topic = self._topics[record.topic]
-        origin = Origin(topic.cluster_of, self._parts.clock(), topic.sender)
+        # -1 is a record without a time.
+        sent_ms = record.timestamp if record.timestamp > 0 else None
+        origin = Origin(topic.cluster_of, self._parts.clock(), topic.sender, sent_ms)
         yield from intake.read_body(self._reader, record.value, origin)
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -19,6 +20,8 @@ from collectors.receiving.clients import Client
 from collectors.receiving.config import ClientConfig
 from tests.collectors.logs.events import OBSERVED_MS, ORIGIN, row
 from tests.collectors.logs.test_secrets import CANARY, JSON
+
+READER = Reader(EventsConfig(max_message_bytes=64, max_fields_bytes=128), "logs/test")
 
 
 def adjusted(what: str) -> float:
@@ -52,6 +55,22 @@ def test_without_a_time_it_is_when_it_came() -> None:
     assert adjusted("time-unreadable") == before
     assert row({"cluster": "c", "time": "soon"}).time_ms == OBSERVED_MS
     assert adjusted("time-unreadable") == before + 1
+
+
+@pytest.mark.parametrize(
+    ("event", "sent_seconds", "seconds"),
+    [
+        pytest.param({"@timestamp": "soon", "timestamp": OBSERVED_MS - 5_000}, None, -5, id="the-next-field"),
+        pytest.param({"message": "x"}, -60, -60, id="when-it-was-sent"),
+        pytest.param({"message": "x"}, 86_400, 600, id="sent-by-a-wrong-clock"),
+        pytest.param({"time": OBSERVED_MS - 5_000}, -60, -5, id="the-event-s-own-before"),
+    ],
+)
+def test_where_else_the_time_is_looked_for(event: dict[str, Any], sent_seconds: int | None, seconds: int) -> None:
+    sent_ms = None if sent_seconds is None else OBSERVED_MS + sent_seconds * 1000
+    found = READER.read({"cluster": "c"} | event, replace(ORIGIN, sent_ms=sent_ms))
+    assert isinstance(found, LogRow)
+    assert found.time_ms == OBSERVED_MS + seconds * 1000
 
 
 def test_a_long_line_is_cut_between_characters_and_counted() -> None:
@@ -130,9 +149,6 @@ NAMES = st.sampled_from(
     ["cluster", "message", "@timestamp", "level", "kubernetes", "pod", "name", "host", "log", "password", "kind"]
 )
 EVENTS = st.dictionaries(NAMES | st.text(), JSON | st.dictionaries(NAMES, JSON, max_size=4), max_size=8)
-
-
-READER = Reader(EventsConfig(max_message_bytes=64, max_fields_bytes=128), "logs/test")
 
 
 @given(EVENTS)
