@@ -67,7 +67,9 @@ class Rule(Fact):
     clusters: LabelSelector = Field(default_factory=LabelSelector, description="By the inventory's labels.")
     namespaces: tuple[str, ...] = Field(default=(), description="Of the finding's object; empty matches all.")
     owner_kinds: tuple[str, ...] = Field(default=(), description="Kustomization, HelmRelease; empty matches all.")
-    kinds: tuple[DriftKind, ...] = Field(default=(), description="Kinds of drift; empty matches all.")
+    kinds: tuple[DriftKind, ...] = Field(
+        default=(), description="Of findings; empty matches all, but failing and alert are acted on only where named."
+    )
     mode: Mode = Mode.OBSERVE
     verbs: tuple[Verb, ...] = Field(default=(Verb.RECONCILE,), description="What may be commanded under this rule.")
     grace_seconds: float = Field(default=60, ge=0, le=86_400 * 30)
