@@ -33,6 +33,7 @@ _ARROW: Final[dict[Type, pa.DataType]] = {
     Type.FLOAT64: pa.float64(),
     Type.BOOL: pa.bool_(),
 }
+_VALUES: Final = {kind: arrow.value_type if kind is Type.TEXT else arrow for kind, arrow in _ARROW.items()}
 _NARROWEST: Final = ((1 << 8, np.uint8), (1 << 16, np.uint16), (1 << 32, np.uint32))
 _MOST_COMBINATIONS: Final = 1 << 8
 
@@ -47,16 +48,13 @@ class BadFrame(ValueError):  # noqa: N818  named as the design names it
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text column: by row the code of its word. A word may have several codes."""
+    """A text column: words, and by row the code of its word. A word may have several codes."""
 
-    array: pa.DictionaryArray
+    words: pa.Array
+    indices: pa.Array
+    """The codes, each below the number of words."""
     codes: Ints
-    """Unsigned, each below the number of words. Joint columns have the very same array."""
-
-    @property
-    def words(self) -> pa.Array:
-        """The words, by code."""
-        return self.array.dictionary
+    """The same. Joint columns have the very same array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ Sent: TypeAlias = Text | Numbers | pa.Array
 
 def value_type(column: Column) -> pa.DataType:
     """Return what a column's values are, whether or not they stand in a dictionary."""
-    return _plain(_ARROW[column.type])
+    return _VALUES[column.type]
 
 
 def narrow(array: pa.Array) -> pa.Array:
@@ -117,10 +115,13 @@ def read(signal: Signal, wanted: Sequence[Column], batch: pa.RecordBatch) -> dic
 
     """
     found: dict[str, Sent] = {}
+    schema = batch.schema
+    numbers = {name: number for number, name in enumerate(schema.names)}
     for column in wanted:
-        number = batch.schema.get_field_index(column.name)
-        if number >= 0:
-            found[column.name] = _read(signal, column, batch, number, found)
+        if column.name in numbers:
+            number = numbers[column.name]
+            told = ((column.narrow or column.joint) and schema.field(number).metadata) or {}
+            found[column.name] = _read(signal, column, batch, told, found)
         elif column.required:
             raise BadFrame("missing-column", f"{signal.name} needs the column {column.name!r}")
         else:
@@ -132,7 +133,7 @@ def read(signal: Signal, wanted: Sequence[Column], batch: pa.RecordBatch) -> dic
 def restored(column: Column, sent: Sent) -> pa.Array:
     """Return a column as an array of its type. Hostile distances may wrap around; they stay integers of the type."""
     if isinstance(sent, Text):
-        return sent.array
+        return pa.DictionaryArray.from_arrays(sent.indices, sent.words, safe=False)
     if isinstance(sent, Numbers):
         return pa.array(values(sent, value_type(column).to_pandas_dtype()), type=value_type(column))
     return sent
@@ -208,9 +209,11 @@ def _span(*arrays: Ints) -> int:
     return max(int(array.max()) for array in arrays) - min(int(array.min()) for array in arrays)
 
 
-def _read(signal: Signal, column: Column, batch: pa.RecordBatch, number: int, found: Mapping[str, Sent]) -> Sent:
-    array = batch.column(number)
-    told: Mapping[bytes, bytes] = ((column.narrow or column.joint) and batch.schema.field(number).metadata) or {}
+def _read(
+    signal: Signal, column: Column, batch: pa.RecordBatch, told: Mapping[bytes, bytes], found: Mapping[str, Sent]
+) -> Sent:
+    """Return a column that there is; `told` is its metadata, `found` the columns that were read before."""
+    array = batch.column(column.name)
     try:
         if column.type is Type.TEXT and isinstance(array, pa.DictionaryArray) and not _has_nulls(array):
             return _text(column, array, found.get(told.get(JOINT, b"").decode(errors="replace")))
@@ -238,11 +241,12 @@ def _text(column: Column, array: pa.DictionaryArray, first: Sent | None) -> Text
         raise BadFrame("wrong-type", f"column {column.name!r} is {array.type}, not {column.type}")
     words.validate(full=True)
     if isinstance(first, Text) and len(first.words) == len(words):
-        return Text(pa.DictionaryArray.from_arrays(first.array.indices, words, safe=False), first.codes)
-    codes = array.indices.to_numpy()
+        return Text(words, first.indices, first.codes)
+    indices = array.indices
+    codes = indices.to_numpy()
     if codes.dtype.kind != "u" or codes.max(initial=0) >= len(words):
         array.validate(full=True)
-    return Text(array, codes)
+    return Text(words, indices, codes)
 
 
 def _numbers(
@@ -279,7 +283,7 @@ def _has_nulls(array: pa.DictionaryArray) -> bool:
 
 def _as_sent(array: pa.Array) -> Sent:
     if isinstance(array, pa.DictionaryArray):
-        return Text(array, array.indices.to_numpy())
+        return Text(array.dictionary, array.indices, array.indices.to_numpy())
     return Numbers(array.to_numpy()) if pa.types.is_integer(array.type) else array
 
 
