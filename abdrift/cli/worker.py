@@ -16,6 +16,7 @@ from streams.engine import EngineError, run_process
 from streams.governor import GovernorStep
 from streams.health import HealthStep
 from streams.levels import LevelsStep
+from streams.memory import return_what_is_freed
 from streams.rates import RatesStep
 from streams.reduce import ReduceStep
 from streams.rollup import RollupStep
@@ -46,6 +47,7 @@ def worker(
 ) -> None:
     """Run stream steps: signals in, facts out. As many workers as partitions share the work."""
     prepare(log_level, metrics)
+    return_what_is_freed()
     wanted = steps or list(STEPS)
     if unknown := [name for name in wanted if name not in STEPS]:
         raise typer.BadParameter(f"no step {unknown[0]!r}; there are: {', '.join(STEPS)}", param_hint="STEPS")

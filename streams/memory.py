@@ -1,0 +1,28 @@
+"""How a worker gives memory back that it needed for a while.
+
+Steps that count by columns need tens of megabytes for a moment, each batch and each beat. glibc keeps what is freed
+below its threshold, which it raises to 32 MB as it meets such sizes: between what stays, little of it is used again.
+Arrow's own pool keeps as much beside it. So large pieces are mapped one by one, and returned when they are freed.
+"""
+
+import ctypes
+import sys
+from typing import Final
+
+import pyarrow as pa
+
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+"""Of glibc's malloc.h."""
+LARGE_BYTES: Final = 1 << 20
+"""Mapping less costs more than it saves: a frame's columns come and go a thousand times a second."""
+_ARENAS: Final = 2
+
+
+def return_what_is_freed() -> None:
+    """Have this process keep little of what it frees. Where the C library is not glibc, only Arrow is told."""
+    pa.set_memory_pool(pa.system_memory_pool())
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
+            mallopt(_ARENA_MAX, _ARENAS)
