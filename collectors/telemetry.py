@@ -27,6 +27,7 @@ DEAD_LETTERS = Counter(
     "abdrift_collector_dead_letters", "What could not be read and was kept as a dead letter.", ["source", "reason"]
 )
 SPOOLED_BYTES = Gauge("abdrift_collector_spooled_bytes", "Bytes of frames that wait on disk.", ["source"])
+SPOOLED_SECONDS = Gauge("abdrift_collector_spooled_seconds", "For how long the oldest of them has waited.", ["source"])
 SPOOL_DAMAGED_BYTES = Gauge(
     "abdrift_collector_spool_damaged_bytes", "Bytes on disk that could not be read and were passed over.", ["source"]
 )

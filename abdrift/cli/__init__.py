@@ -100,6 +100,7 @@ def _is_mendable(error: Exception) -> bool:
     from abdrift.kafka import KafkaUnreachableError, SettingsError, TopicMissingError  # noqa: PLC0415
     from abdrift.keyring import KeyringError  # noqa: PLC0415
     from abdrift.kubeconfig import KubeConfigError  # noqa: PLC0415
+    from collectors.gateway.sending import GatewayError  # noqa: PLC0415
 
-    known = (KafkaUnreachableError, SettingsError, TopicMissingError, KeyringError, KubeConfigError)
+    known = (KafkaUnreachableError, SettingsError, TopicMissingError, KeyringError, KubeConfigError, GatewayError)
     return isinstance(error, known)

@@ -22,6 +22,7 @@ from collectors.spool import Spool, SpoolingSend, SpoolSettings
 log = logging.getLogger(__name__)
 
 _LEAST_SPOOL_BYTES = 16 * 1024 * 1024
+_ASK_AGAIN_SECONDS = 5.0
 
 SpoolOption = Annotated[
     int,
@@ -78,7 +79,7 @@ async def uplink(kafka: KafkaSettings, options: UplinkOptions, directory: Path, 
     """Yield the way that a user chose.
 
     Raises:
-        KafkaUnreachableError, GatewayError: it is not there, and there is no spool, or none that knows the fleet.
+        KafkaUnreachableError, GatewayError: it is not there, and there is no spool.
         OSError: the spool's folder can't be used, or a file of the gateway's can't be read.
 
     """
@@ -118,17 +119,22 @@ async def _gateway(url: str, options: UplinkOptions) -> AsyncIterator[Gateway]:
 
 
 async def _remembered(ask: Callable[[], Awaitable[int]], path: Path) -> int:
-    """Return how many partitions the fleet's topics have: fixed for a topic's version, so an earlier answer holds."""
-    try:
-        partitions = await ask()
-    except (KafkaUnreachableError, GatewayError) as error:
-        known = _read(path)
-        if known is None:
-            raise
-        log.warning("starting with what an earlier start was told; frames are kept on disk: %s", error)
-        return known
-    _write(path, partitions)
-    return partitions
+    """Return how many partitions the fleet's topics have: fixed for a topic's version, so an earlier answer holds.
+
+    The first start ever waits for an answer.
+    """
+    while True:
+        try:
+            partitions = await ask()
+        except (KafkaUnreachableError, GatewayError) as error:
+            if (known := _read(path)) is not None:
+                log.warning("starting with what an earlier start was told; frames are kept on disk: %s", error)
+                return known
+            log.warning("asked again in %g s, as this is the first start here: %s", _ASK_AGAIN_SECONDS, error)
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+        else:
+            _write(path, partitions)
+            return partitions
 
 
 def _read(path: Path) -> int | None:

@@ -31,6 +31,8 @@ class SpooledFrame(msgspec.Struct, frozen=True, array_like=True):
     key: bytes
     value: bytes
     headers: tuple[tuple[str, bytes], ...]
+    kept_ms: int = 0
+    """When it was kept on disk."""
 
     @property
     def rows(self) -> int:

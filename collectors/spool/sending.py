@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from itertools import groupby
 
+from abdrift.clock import ClockMs, wall_clock_ms
 from collectors import telemetry
 from collectors.lanes import Headers, Send, UnsendableError
 from collectors.spool.queue import Priority, Spool, SpoolFullError, priority_of
@@ -32,6 +33,7 @@ class SpoolingSend:
         spool: Spool,
         *,
         patience_seconds: float = 5.0,
+        clock: ClockMs = wall_clock_ms,
         rng: random.Random | None = None,
     ) -> None:
         self.dropped: Counter[str] = Counter()
@@ -40,6 +42,7 @@ class SpoolingSend:
         self._send = send
         self._spool = spool
         self._patience_seconds = patience_seconds
+        self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311  jitter
         self._disk = asyncio.Lock()
         self._waits = asyncio.Event()
@@ -58,7 +61,7 @@ class SpoolingSend:
             UnsendableError: Kafka will never take it.
 
         """
-        frame = SpooledFrame(topic, partition, key, value, headers)
+        frame = SpooledFrame(topic, partition, key, value, headers, self._clock())
         while True:
             if not self._spool.waiting_bytes(priority_of(topic)) and await self._sent(frame):
                 return
@@ -120,6 +123,8 @@ class SpoolingSend:
     async def _read(self) -> list[tuple[Priority, Position, SpooledFrame]]:
         async with self._disk:
             batch = await asyncio.to_thread(lambda: list(self._spool.read(_BATCH_FRAMES)))
+            oldest_ms = self._clock() - batch[0][2].kept_ms if batch else 0
+            telemetry.SPOOLED_SECONDS.labels(self._source).set(oldest_ms / 1000)
             self._tell()
             return batch
 
@@ -135,11 +140,15 @@ class SpoolingSend:
                 telemetry.SEND_ERRORS.labels(self._source, type(error).__name__).inc()
                 log.warning("%s: %d bytes wait on disk: %r", self._source, self.waiting_bytes, error)
                 return False
-        priority, position, _ = batch[-1]
+        priority, position, last = batch[-1]
         async with self._disk:
             await asyncio.to_thread(self._spool.advance, priority, position)
         self._room.set()
         self._tell()
+        late_ms = self._clock() - last.kept_ms
+        log.info(
+            "%s: sent what waited on disk for %.0f s, %d bytes left", self._source, late_ms / 1000, self.waiting_bytes
+        )
         return True
 
     async def _send_in_turn(self, frames: list[SpooledFrame]) -> None:

@@ -24,6 +24,8 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self.connections = 0
         """Taken so far."""
+        self.passed_bytes = 0
+        """Both ways, so far."""
 
     @property
     def port(self) -> int:
@@ -53,17 +55,17 @@ class Proxy:
         self._open.add(writer)
         try:
             there_reader, there_writer = await asyncio.open_connection(HOST, self._to_port)
-            await asyncio.gather(_pass_on(reader, there_writer), _pass_on(there_reader, writer))
+            await asyncio.gather(self._pass_on(reader, there_writer), self._pass_on(there_reader, writer))
         except OSError:
             writer.transport.abort()  # nobody listens there: this end is to know at once
         finally:
             self._open.discard(writer)
 
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass bytes on until either end is gone, then end the other."""
-    with suppress(OSError):
-        while chunk := await reader.read(CHUNK_BYTES):
-            writer.write(chunk)
-            await writer.drain()
-    writer.close()
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass bytes on until either end is gone, then end the other."""
+        with suppress(OSError):
+            while chunk := await reader.read(CHUNK_BYTES):
+                self.passed_bytes += len(chunk)
+                writer.write(chunk)
+                await writer.drain()
+        writer.close()
