@@ -40,7 +40,6 @@ class Letter:
     key: bytes | None = None
     partition: int | None = None
     offset: int | None = None
-    row: int | None = None
 
 
 class DeadLetters:
@@ -93,7 +92,6 @@ class DeadLetters:
             topic=letter.topic,
             partition=letter.partition,
             offset=letter.offset,
-            row=letter.row,
             reason=letter.reason,
             message=letter.message + (f" (its last {cut} bytes are not kept)" if cut > 0 else ""),
             refused_by=self._refused_by,
@@ -115,5 +113,5 @@ class DeadLetters:
 def _identity(refused_by: str, letter: Letter, at: str) -> str:
     """Return the letter's id: of a record, the same whenever it is read again; else of this moment and these bytes."""
     place = f"{letter.partition}\n{letter.offset}" if letter.offset is not None else at
-    text = f"{DEAD_LETTER.name}/{refused_by}\n{letter.topic}\n{place}\n{letter.row}\n{letter.reason}\n"
+    text = f"{DEAD_LETTER.name}/{refused_by}\n{letter.topic}\n{place}\n{letter.reason}\n"
     return hashlib.sha256(text.encode() + letter.value).hexdigest()[:32]

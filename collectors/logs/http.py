@@ -1,14 +1,12 @@
 """Log events by HTTP: what Logstash's, Vector's and Fluent Bit's HTTP outputs post."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 from pydantic import Field, field_validator
 
-from collectors.dead_letters import Letter
 from collectors.logs import intake
 from collectors.logs.events import EventsConfig, Origin, Reader
 from collectors.logs.intake import Parsed, Room
@@ -83,12 +81,7 @@ class LogsHandler:
         if found.refused and not found.rows:
             worst = found.refused[0]
             raise RefusedError(_STATUSES.get(worst.reason, 400), worst.reason, worst.message)
-        wiring = self._wiring
-        letters = [Letter(wiring.source, each.reason, each.message, each.value) for each in found.refused]
-        await intake.deliver(wiring.outlet, wiring.letters, found.rows, letters)
-        rejected = Counter(each.reason for each in found.refused)
-        for reason, count in rejected.items():
-            wiring.reject(reason, count)
+        rejected = await intake.deliver(self._wiring, found)
         return Answer(200, orjson.dumps({"accepted": len(found.rows), "rejected": rejected}), "application/json")
 
     async def _read(self, request: Received, encoding: str) -> Parsed:

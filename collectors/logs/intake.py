@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,9 +10,9 @@ from typing import Final
 import orjson
 
 from abdrift.signals.logs import LogRow
-from collectors.dead_letters import DeadLetters, Letter
+from collectors.dead_letters import MAX_KEPT_BYTES, Letter
 from collectors.logs.events import MAX_CONTAINERS, Origin, Reader, Refused
-from collectors.receiving.handlers import Delivers
+from collectors.receiving import Wiring
 
 Result = LogRow | Refused
 
@@ -84,14 +85,43 @@ async def aside(parse: Callable[[], Iterable[Result]], size_bytes: int) -> Parse
     return await asyncio.to_thread(lambda: Parsed.of(parse()))
 
 
-async def deliver(outlet: Delivers, letters: DeadLetters, rows: Sequence[LogRow], refused: Sequence[Letter]) -> None:
-    """Return once Kafka has acknowledged every row and every letter.
+def bundled(refused: Iterable[Refused]) -> Iterator[Refused]:
+    """Put refusals of one reason together, their values one a line, as far as a dead letter keeps them whole.
+
+    A sender without a cluster gives one letter a batch then, and not thousands.
+    """
+    bundles: dict[str, list[Refused]] = {}
+    sizes_bytes: Counter[str] = Counter()
+    for each in refused:
+        reason, size_bytes = each.reason, len(each.value) + 1
+        if reason in bundles and sizes_bytes[reason] + size_bytes > MAX_KEPT_BYTES:
+            yield _one(bundles.pop(reason))
+            del sizes_bytes[reason]
+        bundles.setdefault(reason, []).append(each)
+        sizes_bytes[reason] += size_bytes
+    yield from map(_one, bundles.values())
+
+
+def _one(bundle: Sequence[Refused]) -> Refused:
+    first = bundle[0]
+    if len(bundle) == 1:
+        return first
+    return Refused(first.reason, f"{first.message} ({len(bundle)} events)", b"\n".join(each.value for each in bundle))
+
+
+async def deliver(wiring: Wiring, found: Parsed) -> Counter[str]:
+    """Return once Kafka has acknowledged every row and a dead letter for all that was refused; how much, by reason.
 
     Raises:
         NotDeliveredError: rows that Kafka did not take.
 
     """
-    if refused:
-        await letters.publish(refused)
-    if rows:
-        await outlet.deliver(rows)
+    if found.refused:
+        letters = (Letter(wiring.source, each.reason, each.message, each.value) for each in bundled(found.refused))
+        await wiring.letters.publish(letters)
+    if found.rows:
+        await wiring.outlet.deliver(found.rows)
+    rejected = Counter(each.reason for each in found.refused)
+    for reason, count in rejected.items():
+        wiring.reject(reason, count)
+    return rejected

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from pydantic import Field, field_validator
 
-from collectors.dead_letters import Letter
 from collectors.framing import NotDeliveredError
 from collectors.logs import beats, intake
 from collectors.logs.beats import Batch, Decoder, Event, FrameLimits, ProtocolError
@@ -135,14 +134,10 @@ class LumberjackHandler:
         origin = Origin(connection.client.cluster_of, self._wiring.clock(), _SENDER)
         size_bytes = sum(map(len, batch.events))
         found = await intake.aside(lambda: self._read(batch.events, origin), size_bytes)
-        wiring = self._wiring
-        letters = [Letter(wiring.source, each.reason, each.message, each.value) for each in found.refused]
         try:
-            await intake.deliver(wiring.outlet, wiring.letters, found.rows, letters)
+            await intake.deliver(self._wiring, found)
         except NotDeliveredError as error:
             raise RefusedError(503, "not-delivered", str(error)) from error
-        for each in found.refused:
-            wiring.reject(each.reason)
 
     def _read(self, events: list[Event], origin: Origin) -> Iterator[Result]:
         for event in events:

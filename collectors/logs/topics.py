@@ -18,10 +18,10 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from abdrift.clock import ClockMs
-from abdrift.signals.logs import LogRow
 from collectors.dead_letters import DeadLetters, Letter
 from collectors.logs import intake, telemetry
 from collectors.logs.events import EventsConfig, Origin, Reader, Refused
+from collectors.logs.intake import Result
 from collectors.receiving.clients import NotItsClusterError
 from collectors.receiving.config import in_words
 from collectors.receiving.handlers import Delivers
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 _POLL_MS: Final = 500
 _REVOKED_SECONDS: Final = 20.0
 """How long a rebalance waits for what is under way; then it is read again by whoever gets the partition."""
-_MAX_LETTERS_A_RECORD: Final = 100
 
 
 class TopicsConfigError(ValueError):
@@ -161,22 +160,25 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         size_bytes = sum(len(record.value or b"") for record in records)
         letters: list[Letter] = []
 
-        def read() -> Iterator[LogRow | Refused]:
+        def read() -> Iterator[Result]:
             for record in records:
-                refused: list[tuple[int, Refused]] = []
-                for row, result in enumerate(self._read(record)):
+                refused: list[Refused] = []
+                for result in self._read(record):
                     if isinstance(result, Refused):
-                        refused.append((row, result))
+                        refused.append(result)
                     else:
                         yield result
-                letters.extend(_letters(record, refused))
+                letters.extend(_letter(record, each) for each in intake.bundled(refused))
 
         found = await intake.aside(read, size_bytes)
-        await intake.deliver(self._parts.outlet, self._parts.letters, found.rows, letters)
+        if letters:
+            await self._parts.letters.publish(letters)
+        if found.rows:
+            await self._parts.outlet.deliver(found.rows)
         await self._commit({partition: of_partition[-1].offset + 1 for partition, of_partition in polled.items()})
         self._count(polled)
 
-    def _read(self, record: ConsumerRecord) -> Iterator[LogRow | Refused]:
+    def _read(self, record: ConsumerRecord) -> Iterator[Result]:
         if record.value is None:
             yield Refused("no-object", "a record without a value", b"")
             return
@@ -205,18 +207,13 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 telemetry.LAG.labels(partition.topic, str(partition.partition)).set(lag)
 
 
-def _letters(record: ConsumerRecord, refused: Sequence[tuple[int, Refused]]) -> Iterator[Letter]:
-    """Yield the letters of a record's refused events: no more than a hundred, of which the last one counts the rest."""
-    more = len(refused) - _MAX_LETTERS_A_RECORD
-    for number, (row, each) in enumerate(refused[:_MAX_LETTERS_A_RECORD], start=1):
-        is_last = number == _MAX_LETTERS_A_RECORD
-        yield Letter(
-            record.topic,
-            each.reason,
-            each.message + (f" (and {more} more events of this record)" if is_last and more > 0 else ""),
-            each.value,
-            key=record.key,
-            partition=record.partition,
-            offset=record.offset,
-            row=row,
-        )
+def _letter(record: ConsumerRecord, refused: Refused) -> Letter:
+    return Letter(
+        record.topic,
+        refused.reason,
+        refused.message,
+        refused.value,
+        key=record.key,
+        partition=record.partition,
+        offset=record.offset,
+    )

@@ -47,10 +47,10 @@ async def test_long_bytes_are_cut_and_it_is_said() -> None:
             Letter("t", "r", "", partition=1, offset=2), Letter("t", "r", "", partition=1, offset=2), True, id="record"
         ),
         pytest.param(
-            Letter("t", "r", "", partition=1, offset=2, row=0),
-            Letter("t", "r", "", partition=1, offset=2, row=1),
+            Letter("t", "r", "", partition=1, offset=2),
+            Letter("t", "s", "", partition=1, offset=2),
             False,
-            id="rows",
+            id="reasons-of-a-record",
         ),
         pytest.param(Letter("t", "r", "", b"a"), Letter("t", "r", "", b"b"), False, id="bytes-of-no-record"),
     ],

@@ -1,4 +1,4 @@
-"""Room for what is under way."""
+"""Room for what is under way, and refusals put together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import contextlib
 
 import pytest
 
-from collectors.logs.intake import Room
+from collectors.dead_letters import MAX_KEPT_BYTES
+from collectors.logs.events import Refused
+from collectors.logs.intake import Room, bundled
 
 
 async def test_who_finds_no_room_waits_for_others_to_be_done() -> None:
@@ -54,3 +56,27 @@ async def test_room_is_free_again_after_a_failure_and_a_cancelled_wait() -> None
         await fail()
     async with asyncio.timeout(10), room.taken(10):
         pass
+
+
+@pytest.mark.parametrize(
+    ("refused", "bundles"),
+    [
+        pytest.param([], [], id="none"),
+        pytest.param([("a", b"1")], [("a", "why", b"1")], id="one"),
+        pytest.param(
+            [("a", b"1"), ("b", b"2"), ("a", b"3")],
+            [("a", "why (2 events)", b"1\n3"), ("b", "why", b"2")],
+            id="by-reason",
+        ),
+        pytest.param(
+            [("a", b"x" * (MAX_KEPT_BYTES - 10)), ("a", b"y" * 10), ("a", b"z")],
+            [("a", "why", b"x" * (MAX_KEPT_BYTES - 10)), ("a", "why (2 events)", b"y" * 10 + b"\nz")],
+            id="as-far-as-they-are-kept-whole",
+        ),
+    ],
+)
+def test_refusals_of_one_reason_are_put_together(
+    refused: list[tuple[str, bytes]], bundles: list[tuple[str, str, bytes]]
+) -> None:
+    found = bundled(Refused(reason, "why", value) for reason, value in refused)
+    assert [(each.reason, each.message, each.value) for each in found] == bundles
