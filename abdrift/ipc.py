@@ -11,9 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-_HEADER_TYPE, _HEADER, _BODY_BYTES = 1, 2, 3
-_BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 3
-_DICTIONARY_DATA = 1
+_FIELDS: Final = 4
+_OFFSETS_BEGIN: Final = 4
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
 _BUFFER_BYTES: Final = 16
 _NOT_COMPRESSED: Final = -1
@@ -24,6 +23,7 @@ _prefix = struct.Struct("<II").unpack_from
 _u16 = struct.Struct("<H").unpack_from
 _i32 = struct.Struct("<i").unpack_from
 _u32 = struct.Struct("<I").unpack_from
+_offsets = tuple(struct.Struct(f"<{count}H").unpack_from for count in range(_FIELDS + 1))
 _i64 = struct.Struct("<q").unpack_from
 _buffer = struct.Struct("<qq").unpack_from
 
@@ -49,27 +49,25 @@ def uncompressed_bytes(stream: memoryview) -> int:
             asked, size_bytes = _message_bytes(stream[at + 8 : body], stream[body:])
             total += asked
             at = body + size_bytes
-    except struct.error as error:
+    except (struct.error, IndexError) as error:
         raise ValueError(f"the metadata points outside itself: {error}") from error
     return max(total, len(stream))
 
 
 def _message_bytes(metadata: memoryview, rest: memoryview) -> tuple[int, int]:
     """Return what a message's body takes decompressed, and as it lies in the stream."""
-    kind_at, header_at, size_at = _fields(metadata, _u32(metadata, 0)[0], (_HEADER_TYPE, _HEADER, _BODY_BYTES))
+    _, kind_at, header_at, size_at = _fields(metadata, _pointed_to(metadata, 0))
     kind = metadata[kind_at] if kind_at else 0
-    size_bytes = _i64(metadata, size_at)[0] if size_at else 0
+    size_bytes = int(_i64(metadata, size_at)[0]) if size_at else 0
     if not 0 <= size_bytes <= len(rest):
         raise ValueError(f"a body of {size_bytes} bytes where {len(rest)} are left")
     if kind == _DICTIONARY_BATCH and header_at:
-        (header_at,) = _fields(metadata, _pointed_to(metadata, header_at), (_DICTIONARY_DATA,))
+        _, header_at, *_ = _fields(metadata, _pointed_to(metadata, header_at))
     elif kind != _RECORD_BATCH:
         return 0, size_bytes
     if not header_at:
         return size_bytes, size_bytes
-    buffers_at, compression_at = _fields(
-        metadata, _pointed_to(metadata, header_at), (_BATCH_BUFFERS, _BATCH_COMPRESSION)
-    )
+    _, _, buffers_at, compression_at = _fields(metadata, _pointed_to(metadata, header_at))
     if not compression_at:
         return size_bytes, size_bytes
     body = rest[:size_bytes]
@@ -88,20 +86,19 @@ def _buffer_bytes(body: memoryview, offset: int, length: int) -> int:
     return length if promised == _NOT_COMPRESSED else int(promised)
 
 
-def _fields(metadata: memoryview, table: int, numbers: tuple[int, ...]) -> list[int]:
-    """Return where the fields of a flatbuffers table lie, 0 where it has none of that number."""
+def _fields(metadata: memoryview, table: int) -> list[int]:
+    """Return where the first four fields of a flatbuffers table lie, 0 where it has none of that number.
+
+    Of a `Message`: version, kind of header, header, bytes of the body. Of a `DictionaryBatch`: id, record batch. Of a
+    `RecordBatch`: rows, nodes, buffers, compression.
+    """
     offsets = table - _i32(metadata, table)[0]
     if offsets < 0:
         raise ValueError("the metadata points before its beginning")
-    size_bytes = _u16(metadata, offsets)[0]
-    found = []
-    for number in numbers:
-        slot = 4 + 2 * number
-        relative = _u16(metadata, offsets + slot)[0] if slot + 2 <= size_bytes else 0
-        found.append(relative and table + relative)
-    if max(found) >= len(metadata):
-        raise ValueError("the metadata points behind its end")
-    return found
+    # A table's offsets end with its last field that is not absent.
+    there = min(max(0, (_u16(metadata, offsets)[0] - _OFFSETS_BEGIN) // 2), _FIELDS)
+    found = [offset and table + offset for offset in _offsets[there](metadata, offsets + _OFFSETS_BEGIN)]
+    return found + [0] * (_FIELDS - there)
 
 
 def _pointed_to(metadata: memoryview, at: int) -> int:
