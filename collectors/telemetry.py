@@ -31,3 +31,4 @@ SPOOLED_SECONDS = Gauge("abdrift_collector_spooled_seconds", "For how long the o
 SPOOL_DAMAGED_BYTES = Gauge(
     "abdrift_collector_spool_damaged_bytes", "Bytes on disk that could not be read and were passed over.", ["source"]
 )
+BUDGET_SPENT_BYTES = Gauge("abdrift_collector_budget_spent_bytes", "Bytes sent today under a daily budget.", ["source"])

@@ -13,6 +13,7 @@ from abdrift.cli.clusters import ClusterOption, ContextOption, FleetOption, Kube
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.cli.uplink import (
+    BudgetOption,
     GatewayCaOption,
     GatewayCertOption,
     GatewayOption,
@@ -50,6 +51,7 @@ def agent(
     secrets: Annotated[bool, typer.Option(help="Watch Secrets that an inventory names; values are masked.")] = False,
     heartbeat_seconds: Annotated[float, typer.Option(min=0.2, help="Between heartbeats.")] = 5.0,
     spool_bytes: SpoolOption = 0,
+    budget_bytes: BudgetOption = None,
     gateway: GatewayOption = None,
     gateway_token: GatewayTokenOption = None,
     gateway_ca: GatewayCaOption = None,
@@ -61,7 +63,7 @@ def agent(
     prepare(log_level, metrics)
     named = clusters(fleet, cluster, kubeconfig, context, label)
     directory = data or paths.data_dir() / "agent"
-    options = UplinkOptions(spool_bytes, gateway, gateway_token, gateway_ca, gateway_cert)
+    options = UplinkOptions(spool_bytes, budget_bytes, gateway, gateway_token, gateway_ca, gateway_cert)
     options.check()
     configs = [
         _config(member, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds) for member in named.clusters

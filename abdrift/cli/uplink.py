@@ -17,7 +17,7 @@ from abdrift.topics import OBJECTS
 from collectors.delivery import LateKafka, kafka_send
 from collectors.gateway.sending import Gateway, GatewayError
 from collectors.lanes import Send
-from collectors.spool import Spool, SpoolingSend, SpoolSettings
+from collectors.spool import DailyBudget, Spool, SpoolingSend, SpoolSettings
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,13 @@ SpoolOption = Annotated[
         metavar="BYTES",
         help="Keep up to so many bytes of frames on disk while Kafka is away, and start without it.  [default: off]",
         show_default=False,
+    ),
+]
+BudgetOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES",
+        help="Send at most about so many bytes a day (UTC), half of them Events; the rest waits on disk.",
     ),
 ]
 GatewayOption = Annotated[
@@ -45,6 +52,7 @@ class UplinkOptions:
     """What a user chose."""
 
     spool_bytes: int = 0
+    budget_bytes: int | None = None
     gateway: str | None = None
     token: Path | None = None
     ca: Path | None = None
@@ -59,6 +67,8 @@ class UplinkOptions:
         """
         if 0 < self.spool_bytes < _LEAST_SPOOL_BYTES:
             raise typer.BadParameter(f"at least {_LEAST_SPOOL_BYTES}, or 0", param_hint="--spool-bytes")
+        if self.budget_bytes is not None and not self.spool_bytes:
+            raise typer.BadParameter("what it holds back needs --spool-bytes", param_hint="--budget-bytes")
         if self.gateway is None and (self.token or self.ca or self.certificate):
             raise typer.BadParameter("name the gateway's address", param_hint="--gateway")
         if self.gateway is not None and not self.gateway.startswith(("https://", "http://")):
@@ -99,7 +109,8 @@ async def uplink(kafka: KafkaSettings, options: UplinkOptions, directory: Path, 
             return
         spool = Spool(directory / "spool", SpoolSettings(max_bytes=options.spool_bytes))
         partitions = await _remembered(ask, directory / "partitions")
-        spooling = SpoolingSend(source, send, spool)
+        budget = DailyBudget(options.budget_bytes, directory / "budget") if options.budget_bytes else None
+        spooling = SpoolingSend(source, send, spool, budget=budget)
         runner = asyncio.create_task(spooling.run(), name="spool")
         try:
             yield Uplink(spooling, partitions, spooling)

@@ -2,7 +2,7 @@
 
 import enum
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -92,10 +92,12 @@ class Spool:
                 raise SpoolFullError(str(error)) from error
             self.dropped["disk-full"] += frame.rows
 
-    def read(self, frames: int) -> Iterator[tuple[Priority, Position, SpooledFrame]]:
-        """Yield up to so many of the oldest frames of the first priority that has any."""
+    def read(
+        self, frames: int, priorities: Collection[Priority] = tuple(Priority)
+    ) -> Iterator[tuple[Priority, Position, SpooledFrame]]:
+        """Yield up to so many of the oldest frames of the first of these priorities that has any."""
         for priority, queue in self._queues.items():
-            if found := queue.read(frames):
+            if priority in priorities and (found := queue.read(frames)):
                 yield from ((priority, position, frame) for position, frame in found)
                 return
 

@@ -2,7 +2,8 @@
 
 While nothing waits, a frame goes straight to Kafka. One that is not acknowledged within the patience is kept on disk,
 and so is every later one of its priority until the disk has been sent, in order. A frame may be sent twice: its lane's
-sequence tells, and readers pass the second over.
+sequence tells, and readers pass the second over. A budget of bytes a day holds back what it no longer allows, likewise
+on disk.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from itertools import groupby
 from abdrift.clock import ClockMs, wall_clock_ms
 from collectors import telemetry
 from collectors.lanes import Headers, Send, UnsendableError
+from collectors.spool.budget import DailyBudget
 from collectors.spool.queue import Priority, Spool, SpoolFullError, priority_of
 from collectors.spool.segments import Position, SpooledFrame
 
@@ -32,6 +34,7 @@ class SpoolingSend:
         send: Send,
         spool: Spool,
         *,
+        budget: DailyBudget | None = None,
         patience_seconds: float = 5.0,
         clock: ClockMs = wall_clock_ms,
         rng: random.Random | None = None,
@@ -41,6 +44,7 @@ class SpoolingSend:
         self._source = source
         self._send = send
         self._spool = spool
+        self._budget = budget
         self._patience_seconds = patience_seconds
         self._clock = clock
         self._rng = rng or random.Random()  # noqa: S311  jitter
@@ -63,7 +67,8 @@ class SpoolingSend:
         """
         frame = SpooledFrame(topic, partition, key, value, headers, self._clock())
         while True:
-            if not self._spool.waiting_bytes(priority_of(topic)) and await self._sent(frame):
+            priority = priority_of(topic)
+            if not self._spool.waiting_bytes(priority) and self._allows(priority) and await self._sent(frame):
                 return
             self._room.clear()
             if await self._kept(frame):
@@ -77,7 +82,7 @@ class SpoolingSend:
             self._waits.clear()
             batch = await self._read()
             if not batch:
-                await self._waits.wait()
+                await self._more()
                 continue
             if await self._forward(batch):
                 delay_seconds = _RETRY_SECONDS[0]
@@ -96,6 +101,7 @@ class SpoolingSend:
             telemetry.SEND_ERRORS.labels(self._source, type(error).__name__).inc()
             log.warning("%s: Kafka can't be reached, frames are kept on disk: %r", self._source, error)
             return False
+        self._spend(frame)
         return True
 
     async def _kept(self, frame: SpooledFrame) -> bool:
@@ -112,6 +118,22 @@ class SpoolingSend:
         self._waits.set()
         return True
 
+    async def _more(self) -> None:
+        """Wait until more is on disk; where the day's budget is spent, a while, as a new day may have begun."""
+        try:
+            async with asyncio.timeout(_RETRY_SECONDS[1] if self.waiting_bytes else None):
+                await self._waits.wait()
+        except TimeoutError:
+            return
+
+    def _allows(self, priority: Priority) -> bool:
+        return self._budget is None or self._budget.allows(priority)
+
+    def _spend(self, frame: SpooledFrame) -> None:
+        if self._budget:
+            self._budget.spend(frame)
+            telemetry.BUDGET_SPENT_BYTES.labels(self._source).set(self._budget.spent_bytes)
+
     async def _some_room(self) -> None:
         """Wait until something was sent, or a while: another program may have made room on the disk."""
         try:
@@ -122,7 +144,8 @@ class SpoolingSend:
 
     async def _read(self) -> list[tuple[Priority, Position, SpooledFrame]]:
         async with self._disk:
-            batch = await asyncio.to_thread(lambda: list(self._spool.read(_BATCH_FRAMES)))
+            allowed = [priority for priority in Priority if self._allows(priority)]
+            batch = await asyncio.to_thread(lambda: list(self._spool.read(_BATCH_FRAMES, allowed)))
             oldest_ms = self._clock() - batch[0][2].kept_ms if batch else 0
             telemetry.SPOOLED_SECONDS.labels(self._source).set(oldest_ms / 1000)
             self._tell()
@@ -159,6 +182,8 @@ class SpoolingSend:
                 log.error("%s: Kafka refuses a frame of %d rows: %s", self._source, frame.rows, error)  # noqa: TRY400
                 self.dropped["refused"] += frame.rows
                 telemetry.DROPPED.labels(self._source, "refused").inc(frame.rows)
+            else:
+                self._spend(frame)
 
     def _tell(self) -> None:
         """Tell what waits, and count what the disk's bound has cost since it was last told."""

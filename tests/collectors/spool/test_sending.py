@@ -9,7 +9,7 @@ import pytest
 
 from abdrift import topics
 from collectors.lanes import UnsendableError
-from collectors.spool import Spool, SpoolFullError, SpoolingSend, SpoolSettings
+from collectors.spool import DailyBudget, Spool, SpoolFullError, SpoolingSend, SpoolSettings
 from collectors.spool import sending as spool_sending
 from collectors.spool.segments import SpooledFrame
 from tests.parts.waiting import until
@@ -54,9 +54,11 @@ def value(number: int, size_bytes: int = 10) -> bytes:
 
 
 @asynccontextmanager
-async def spooling(folder: Path, kafka: Kafka, max_bytes: int = 100_000) -> AsyncIterator[SpoolingSend]:
+async def spooling(
+    folder: Path, kafka: Kafka, max_bytes: int = 100_000, budget: DailyBudget | None = None
+) -> AsyncIterator[SpoolingSend]:
     settings = SpoolSettings(max_bytes=max_bytes, segment_bytes=1_000)
-    send = SpoolingSend("test", kafka, Spool(folder, settings), patience_seconds=1, rng=random.Random(1))
+    send = SpoolingSend("test", kafka, Spool(folder, settings), budget=budget, patience_seconds=1, rng=random.Random(1))
     runner = asyncio.create_task(send.run())
     try:
         yield send
@@ -171,3 +173,37 @@ def test_a_frame_that_no_spool_can_hold_is_refused_or_counted(tmp_path: Path) ->
     spool.append(SpooledFrame(FIREHOSE, 0, b"", bytes(3_000), ROWS))
     assert spool.dropped == {"spool-full": 5}
     assert spool.waiting_bytes() == 0
+
+
+DAY_MS = 86_400_000
+
+
+async def test_what_a_day_allows_no_more_waits_for_the_next_state_before_the_firehose(tmp_path: Path) -> None:
+    kafka, now = Kafka(), [5 * DAY_MS]
+    budget = DailyBudget(10_000, tmp_path / "budget", lambda: now[0])
+    async with spooling(tmp_path, kafka, budget=budget) as send:
+        for number in range(20):
+            await say(send, number, FIREHOSE, size_bytes=400)
+            await say(send, number, STATE, size_bytes=400)
+        assert len(kafka.numbers(FIREHOSE)) < len(kafka.numbers(STATE)) < 20
+        assert budget.spent_bytes == pytest.approx(10_000, abs=1_100)
+        while len(kafka.got) < 40:
+            now[0] += DAY_MS
+            before = len(kafka.got)
+
+            async def sent(before: int = before) -> bool:
+                return len(kafka.got) > before
+
+            await until(sent, "the next day's share is sent")
+        await emptied(send)
+    assert kafka.numbers(FIREHOSE) == kafka.numbers(STATE) == list(range(20))
+    assert not send.dropped
+
+
+@pytest.mark.parametrize(
+    ("stored", "days_later", "spent"),
+    [("5 9000", 0, 9_000), ("5 9000", 1, 0), ("", 0, 0), ("x y", 0, 0), ("5", 0, 0)],
+)
+def test_a_budget_is_remembered_for_its_day(tmp_path: Path, stored: str, days_later: int, spent: int) -> None:
+    (tmp_path / "budget").write_text(stored)
+    assert DailyBudget(10_000, tmp_path / "budget", lambda: (5 + days_later) * DAY_MS).spent_bytes == spent
