@@ -57,6 +57,26 @@ WRONG: dict[str, tuple[Any, str]] = {
         {"rules": [{"name": "a", "clusters": {"match_expressions": [{"key": "site", "operator": "In"}]}}]},
         "rules[0].clusters.match_expressions[0]: In takes at least one value",
     ),
+    "level-selector": (
+        {"health": {"rules": [{"name": "deep", "selector": "depth{", "threshold": 1}]}},
+        "health.rules[0]: at character 7 of 'depth{' stands the end, not a label's name",
+    ),
+    "level-function": (
+        {"health": {"rules": [{"name": "deep", "selector": "depth", "function": "avg(5m)", "threshold": 1}]}},
+        "health.rules[0]: 'avg(5m)' is none of value",
+    ),
+    "level-misspelt": (
+        {"health": {"rules": [{"name": "deep", "selector": "depth", "treshold": 1}]}},
+        "health.rules[0].treshold: there is no such field; did you mean threshold?",
+    ),
+    "level-twice": (
+        {"health": {"rules": [{"name": "deep", "selector": "depth", "threshold": n} for n in (1, 2)]}},
+        "health: 'deep' is the name of several rules",
+    ),
+    "level-of-ours": (
+        {"health": {"rules": [{"name": "log-errors", "selector": "depth", "threshold": 1}]}},
+        "health: 'log-errors' is the name of a rule of Abdrift's own",
+    ),
     "selector-operator": (
         {"rules": [{"name": "a", "clusters": {"match_expressions": [{"key": "site", "operator": "Is"}]}}]},
         "rules[0].clusters.match_expressions[0].operator: Input should be 'In', 'NotIn'",
