@@ -34,7 +34,7 @@ _ARROW: Final[dict[Type, pa.DataType]] = {
     Type.BOOL: pa.bool_(),
 }
 _VALUES: Final = {kind: arrow.value_type if kind is Type.TEXT else arrow for kind, arrow in _ARROW.items()}
-_LIMITS: Final = {Type.INT32: np.iinfo(np.int32), Type.INT64: np.iinfo(np.int64)}
+_LIMITS: Final = {Type.INT32: (-(1 << 31), (1 << 31) - 1), Type.INT64: (-(1 << 63), (1 << 63) - 1)}
 _NARROWEST: Final = ((1 << 8, np.uint8), (1 << 16, np.uint16), (1 << 32, np.uint32))
 _MOST_COMBINATIONS: Final = 1 << 8
 
@@ -257,12 +257,12 @@ def _numbers(
     if not pa.types.is_unsigned_integer(array.type) or array.null_count:
         raise BadFrame("wrong-type", f"column {column.name!r} is {array.type}, not distances from a base")
     base, distances = int(told[BASE]), array.to_numpy()
-    limits = _LIMITS[column.type]
+    least, most = _LIMITS[column.type]
     if column.before is not None and BEFORE in told:
         before = read(signal, (signal.column(column.before),), batch)[column.before]
-        if isinstance(before, Numbers) and limits.min <= base <= limits.max:
+        if isinstance(before, Numbers) and least <= base <= most:
             return Numbers(distances, base, before)
-    elif limits.min <= base and base + int(distances.max(initial=0)) <= limits.max:
+    elif least <= base and base + int(distances.max(initial=0)) <= most:
         return Numbers(distances, base)
     raise BadFrame("wrong-type", f"column {column.name!r} holds what is no {column.type}")
 
