@@ -6,10 +6,12 @@ import asyncio
 import datetime as dt
 import itertools
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+import yaml
 
 from abdrift.kafka import KafkaSettings
 from tests.collectors.receiving.process import alerts_of, receiver
@@ -20,42 +22,27 @@ from tests.parts.notification import crds, notification_controller
 from tests.parts.waiting import until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from abdrift.broker import EmbeddedBroker
     from tests.parts.cluster import Cluster
     from tests.parts.kube_api import KubeApi
 
 pytestmark = pytest.mark.parts
 
-API = "notification.toolkit.fluxcd.io/v1beta3"
+SHIPPED = Path(__file__).parents[3] / "deploy" / "flux"
 KEY = "a key that both know"
 
 
-def named(kind: str, name: str, namespace: str, api: str = API, **fields: Any) -> dict[str, Any]:
-    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": namespace}, **fields}
-
-
-def objects(namespace: str, url: str, client: str, cluster: str) -> list[dict[str, Any]]:
-    """As deploy/flux has them: one provider that signs, one with a token, one that is nobody."""
-    signs = {"type": "generic-hmac", "address": f"{url}/flux?client={client}", "secretRef": {"name": "signs"}}
-    token = {"type": "generic", "address": f"{url}/flux", "secretRef": {"name": "token"}}
-    nobody = {"type": "generic-hmac", "address": f"{url}/flux?client={client}", "secretRef": {"name": "nobody"}}
-    made = [
-        named("Secret", "signs", namespace, "v1", stringData={"token": KEY}),
-        named("Secret", "nobody", namespace, "v1", stringData={"token": "another key"}),
-        named("Secret", "token", namespace, "v1", stringData={"headers": f"Authorization: Bearer {TOKEN}"}),
-    ]
-    for name, provider in (("signs", signs), ("token", token), ("nobody", nobody)):
-        made.append(named("Provider", name, namespace, spec=provider))
-        alert = {
-            "providerRef": {"name": name},
-            "eventSeverity": "info",
-            "eventSources": [{"kind": "Kustomization", "name": "*"}],
-            "eventMetadata": {"cluster": cluster, "by": name},
-        }
-        made.append(named("Alert", name, namespace, spec=alert))
-    return made
+def shipped(file: str, namespace: str, url: str, name: str, **secret: str) -> list[dict[str, Any]]:
+    """Return what a file of deploy/flux makes, in a namespace, under a name, with this test's addresses and secrets."""
+    documents: list[dict[str, Any]] = list(yaml.safe_load_all((SHIPPED / file).read_text()))
+    held, provider, alert = documents
+    for each in documents:
+        each["metadata"] |= {"name": name, "namespace": namespace}
+    held["stringData"] = secret
+    address = provider["spec"]["address"].replace("https://abdrift.example:8480", url)
+    provider["spec"] |= {"address": address.replace("flux-edge-0010", "signer"), "secretRef": {"name": name}}
+    alert["spec"] |= {"providerRef": {"name": name}, "eventMetadata": {"cluster": namespace, "by": name}}
+    return documents
 
 
 def event(namespace: str, name: str) -> dict[str, Any]:
@@ -90,7 +77,11 @@ async def test_what_is_signed_or_has_a_token_arrives_and_nothing_else(
             running.part.launch()
             events = await asyncio.to_thread(stack.enter_context, notification_controller(cluster, tmp_path))
             await asyncio.to_thread(running.part.wait_ready)
-            for each in objects(namespace, running.url, "signer", namespace):
+            for each in (
+                *shipped("signed.yaml", namespace, running.url, "signs", token=KEY),
+                *shipped("signed.yaml", namespace, running.url, "nobody", token="another key"),
+                *shipped("token.yaml", namespace, running.url, "token", headers=f"Authorization: Bearer {TOKEN}"),
+            ):
                 await admin.create(each)
             numbers = itertools.count()
 
