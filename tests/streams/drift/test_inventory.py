@@ -55,3 +55,9 @@ def test_a_withdrawn_cluster_is_forgotten_if_nobody_saw_it_and_its_agents_if_one
 def test_saying_the_same_again_is_no_news() -> None:
     scenario = declared(declared(Scenario(), site="ber-1"), site="ber-1")
     assert len(scenario.inventories()) == 1
+
+
+def test_a_cluster_out_of_reach_leaves_no_evidence_whole_until_its_next_heartbeat() -> None:
+    scenario = Scenario().proven().lost(("abdrift.dev", "v1", "Cluster"))
+    assert not scenario.inventories()[-1].evidence.complete
+    assert scenario.heartbeat().inventories()[-1].evidence.complete
