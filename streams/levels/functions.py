@@ -17,6 +17,7 @@ from streams.levels.rings import Bools, Floats, Kept
 from streams.rates.packing import Ints
 
 CELLS: Final = 32
+_LAST: Final = np.iinfo(np.int64).max
 _EXTRAPOLATED: Final = 1.1
 """A gap to the window's edge of up to so many mean intervals is bridged whole, a longer one by half an interval."""
 
@@ -31,8 +32,8 @@ class Window:
 
     def __init__(self, kept: Kept, windows_ms: Ints) -> None:
         newest_ms = kept.times_ms.max(axis=1)
-        inside = (kept.times_ms > (newest_ms - windows_ms)[:, None]) & (kept.times_ms > 0) & (kept.bits != STALE_NAN)
-        order = np.argsort(~inside, axis=1, kind="stable")
+        inside = (kept.times_ms > (newest_ms - windows_ms)[:, None]) & (kept.bits != STALE_NAN)
+        order = np.argsort(np.where(inside, kept.times_ms, _LAST), axis=1)
         self.count: Ints = inside.sum(axis=1)
         self.times_ms: Ints = np.take_along_axis(kept.times_ms, order, axis=1)
         self.values: Floats = np.take_along_axis(kept.values, order, axis=1)

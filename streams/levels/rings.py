@@ -35,7 +35,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of some rows: times ascend along each, and 0 stands where there is none."""
+    """What is kept of some rows, in no order along each: 0 stands where there is none."""
 
     times_ms: Ints
     bits: Ints
@@ -81,12 +81,11 @@ class Ring:
 
     def take(self, rows: Ints) -> Kept:
         """Return what is kept of rows, in this order."""
-        newest = self.newest_ms[rows] // self.widths_ms[rows]
-        order = (newest[:, None] + 1 + np.arange(self.cells)) % self.cells
-        times_ms = np.take_along_axis(self.times_ms[rows], order, axis=1)
-        bits = np.take_along_axis(self.bits[rows], order, axis=1)
-        gone = times_ms // self.widths_ms[rows][:, None] <= (newest - self.cells)[:, None]
-        times_ms[gone], bits[gone] = 0, 0
+        widths_ms = self.widths_ms[rows]
+        # What lies before the oldest cell is of an earlier lap.
+        begin_ms = (self.newest_ms[rows] // widths_ms - self.cells + 1) * widths_ms
+        times_ms, bits = self.times_ms.take(rows, axis=0), self.bits.take(rows, axis=0)
+        times_ms *= times_ms >= begin_ms[:, None]
         return Kept(times_ms, bits)
 
     def have_ended(self, rows: Ints) -> Bools:

@@ -109,7 +109,8 @@ class Rules:
 
     def _values_of(self, name: FunctionName, rules: Ints, kept: Kept) -> Floats:
         if name is FunctionName.VALUE:
-            newest: Floats = kept.values[:, -1]
+            # One sample is kept of what needs no more.
+            newest: Floats = kept.values[:, 0]
             return newest
         window = Window(kept, self.windows_ms[rules])
         match name:
