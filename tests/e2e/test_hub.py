@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.parts
 
 QUICK = HubConfig(heartbeat_seconds=1, lost_after_seconds=1, request_timeout_seconds=2, max_objects=2_000)
-SHORT = Load(clusters=20, objects=60, edits_per_second=50, seconds=2, hub=QUICK)
+SHORT = Load(clusters=20, objects=40, edits_per_second=100, seconds=1, hub=QUICK)
 
 
 @pytest.mark.parametrize("load", [SHORT, pytest.param(Load(), marks=pytest.mark.soak)], ids=["short", "whole"])
