@@ -43,6 +43,9 @@ _STAGED_BYTES: Final = 2 * 1024 * 1024
 _CLAIM_TRIES: Final = 10
 _TURN_SECONDS: Final = 1.0
 """About how long a lane may keep others, and the sending of what they wrote, waiting while its step works."""
+_QUICK_SECONDS: Final = 0.2
+"""Where a step worked for longer, its lane keeps its turn until the batch is committed: hundreds of sends, each of
+which the next lane's work would hold up, take longer than the request timeout."""
 _FIRST_ROWS: Final = 10_000
 """What a lane takes before it knows how fast its step is: one frame, at the most."""
 _STUCK_SECONDS: Final = 5.0
@@ -127,8 +130,7 @@ class Shared:
     partitions: int
     tick_topic: Topic | None
     turn: asyncio.Lock
-    """Held by the one lane of the process whose step works. Before the next one does, the event loop gets a turn: were
-    all lanes to work off a backlog at once, what they wrote would not be sent within the request timeout."""
+    """Held by the one lane of the process whose step works."""
 
     @property
     def step(self) -> str:
@@ -408,10 +410,26 @@ class Lane:
         shared, kept = self._shared, self._kept
         assert kept is not None, "the partition was taken over"
         records = [pending.record for pending in taken]
-        async with shared.turn:
+        async with contextlib.AsyncExitStack() as turn:
+            await turn.enter_async_context(shared.turn)
             started = time.monotonic()
             done = self._process(kept, records)
-        await self._refuse(done.refused, records)
+            if time.monotonic() - started < _QUICK_SECONDS:
+                await turn.aclose()
+            await self._refuse(done.refused, records)
+            await self._keep(done, kept, records)
+        for pending in taken:
+            pending.ack()
+        shared.metrics.batches.labels(shared.step).inc()
+        shared.metrics.records.labels(shared.step).inc(len(records))
+        shared.metrics.rows.labels(shared.step).inc(done.rows)
+        for reason, count in done.passed_over.items():
+            shared.metrics.passed_over.labels(shared.step, reason).inc(count)
+        shared.metrics.commit_seconds.labels(shared.step).observe(time.monotonic() - started)
+        self._stage("acked")
+
+    async def _keep(self, done: Processed[Any], kept: Partition, records: Sequence[Record]) -> None:
+        """Commit what a batch led to, or note that it led to nothing."""
         offsets = {record.topic: record.offset + 1 for record in records}
         if done.encoded or done.outbox:
             for staged in done.staged:
@@ -422,15 +440,6 @@ class Lane:
             self._held.offsets.update(offsets)
             self._unsaved_records += len(records)
             await self._save_if_due()
-        for pending in taken:
-            pending.ack()
-        shared.metrics.batches.labels(shared.step).inc()
-        shared.metrics.records.labels(shared.step).inc(len(records))
-        shared.metrics.rows.labels(shared.step).inc(done.rows)
-        for reason, count in done.passed_over.items():
-            shared.metrics.passed_over.labels(shared.step, reason).inc(count)
-        shared.metrics.commit_seconds.labels(shared.step).observe(time.monotonic() - started)
-        self._stage("acked")
 
     def _process(self, kept: Partition, records: Sequence[Record]) -> Processed[Any]:
         shared, started = self._shared, time.monotonic()

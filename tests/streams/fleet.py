@@ -27,13 +27,21 @@ if TYPE_CHECKING:
 CLUSTERS_A_FRAME: Final = 10
 _RECONCILE_ROWS: Final = 3
 """An owner's rows of one reconcile: it begins, it applies, it ends."""
-_ONCE: Final = FleetSpec(clusters=1, bookmark_seconds=0.2, source_interval="1h", interval="1s", rollout_seconds=0.1)
 
 
-async def cluster_rows(folder: Path) -> list[ObjectRow]:
-    """Return what an agent says of a cluster: all it lists, and one reconcile of each owner."""
+async def cluster_rows(folder: Path, workloads: int) -> list[ObjectRow]:
+    """Return what an agent says of a cluster with so many workloads: all it lists, and one reconcile of each owner."""
     seen = Recording()
-    async with SimulatedFleet(_ONCE) as fleet:
+    spec = FleetSpec(
+        clusters=1,
+        workloads=workloads,
+        extras=2,
+        bookmark_seconds=0.2,
+        source_interval="1h",
+        interval="1s",
+        rollout_seconds=0.1,
+    )
+    async with SimulatedFleet(spec) as fleet:
         (cluster,) = fleet.clusters
         kubeconfig = cluster.write_kubeconfig(folder / "kubeconfig")
         config = KubernetesConfig(cluster=cluster.name, kubeconfig=kubeconfig, heartbeat_seconds=300)

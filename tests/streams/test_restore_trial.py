@@ -54,13 +54,17 @@ class Size:
     """How large a fleet, and which steps share a worker."""
 
     clusters: int
+    workloads: int
+    """Of each cluster: a Deployment, a ConfigMap and a Service."""
     events: int
     partitions: int
     together: Sequence[Sequence[str]]
 
 
-SHORT = Size(clusters=24, events=20_000, partitions=4, together=(("rates", "drift", "health"),))
-WHOLE = Size(clusters=10_000, events=20_000_000, partitions=8, together=(("rates",), ("drift",), ("health",)))
+SHORT = Size(clusters=24, workloads=2, events=20_000, partitions=4, together=(("rates", "drift", "health"),))
+WHOLE = Size(
+    clusters=10_000, workloads=5, events=20_000_000, partitions=8, together=(("rates",), ("drift",), ("health",))
+)
 
 Commits = dict[tuple[str, int], tuple[int, int]]
 """By step and partition: how many cells there are, and the number of the last commit."""
@@ -144,7 +148,7 @@ async def test_state_that_is_gone_from_disk_is_restored_and_progress_is_told(
 
 async def fill(settings: KafkaSettings, size: Size, folder: Path) -> None:
     await provision.create(settings, partitions=size.partitions, replication=1)
-    await fill_objects(settings, await cluster_rows(folder), size.clusters, size.partitions)
+    await fill_objects(settings, await cluster_rows(folder, size.workloads), size.clusters, size.partitions)
     spec = WorkloadSpec(rows=size.events, clusters=size.clusters, partitions=size.partitions, rows_per_frame=2_000)
     await fill_frames(settings, topics.EVENTS.name, workload(spec, rows_per_second=size.events // 240))
 
