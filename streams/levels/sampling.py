@@ -15,7 +15,7 @@ import pyarrow as pa
 from streams.levels.columns import Text, distinct
 from streams.levels.members import FORGOTTEN_MS
 from streams.levels.rings import Samples
-from streams.levels.series import FULL, REASONS, Family, Series
+from streams.levels.series import FULL, NOBODY, REASONS, Family, Series
 from streams.rates.labels import REFUSED
 from streams.rates.packing import Ints
 from streams.rates.vocabulary import MISPLACED, Vocabulary
@@ -75,9 +75,9 @@ class _Frame:
         if not is_ours.all():
             ours = is_ours[self._cluster.codes]
             here &= ours
-            self._refuse(REASONS[()], int(np.count_nonzero(ours)) - int(np.count_nonzero(here)))
+            self._refuse(REASONS[NOBODY], int(np.count_nonzero(ours)) - int(np.count_nonzero(here)))
         else:
-            self._refuse(REASONS[()], len(here) - int(np.count_nonzero(here)))
+            self._refuse(REASONS[NOBODY], len(here) - int(np.count_nonzero(here)))
         rows = np.flatnonzero(here)
         times_ms = np.asarray(self._times)[rows]
         late, ahead = times_ms < now_ms - FORGOTTEN_MS, times_ms > now_ms + SKEW_MS
@@ -93,16 +93,20 @@ class _Frame:
         codes = (cluster.codes * len(metric) + metric.codes) * len(labels) + labels.codes
         found, of_row = distinct(codes, len(cluster) * len(metric) * len(labels))
         families = self._families(found, cluster, metric, labels)
-        self._refuse_families(families, found, of_row, (cluster, metric, labels))
-        if any(len(family) > 1 for family in families):
-            rows, members = _spread(rows, of_row, families)
+        members = np.fromiter(chain.from_iterable(families), np.int64)
+        if len(members) == len(families):
+            firsts, of_rows = members, members[of_row]
         else:
-            members = np.fromiter((family[0] if family else -1 for family in families), np.int64, len(families))[of_row]
-        kept = members >= 0
+            counts = np.fromiter(map(len, families), np.int64, len(families))
+            begins = np.cumsum(counts) - counts
+            firsts = members[begins]
+            rows, of_rows = _spread(rows, counts[of_row], members, begins[of_row])
+        self._refuse_series(np.flatnonzero(firsts < 0), found, of_row, families, (cluster, metric, labels))
+        kept = of_rows >= 0
         if not kept.all():
-            rows, members = rows[kept], members[kept]
+            rows, of_rows = rows[kept], of_rows[kept]
         bits = np.asarray(self._values).view(np.int64)
-        return Samples(members, np.asarray(self._times)[rows], bits[rows])
+        return Samples(of_rows, np.asarray(self._times)[rows], bits[rows])
 
     def _families(self, found: Ints, cluster: Text, metric: Text, labels: Text) -> list[Family]:
         """Return the members of each distinct series; these ascend by cluster, metric and labels."""
@@ -117,17 +121,16 @@ class _Frame:
             families += self._series.families(numbers[of_cluster], metrics[of_metric], texts[begin:end])
         return families
 
-    def _refuse_families(
-        self, families: Sequence[Family], found: Ints, of_row: Ints, texts: tuple[Text, Text, Text]
+    def _refuse_series(
+        self, without: Ints, found: Ints, of_row: Ints, families: Sequence[Family], texts: tuple[Text, Text, Text]
     ) -> None:
-        """Count the rows of series that have no members."""
-        without = [at for at, family in enumerate(families) if family in REASONS]
-        if not without:
+        """Count the rows of series that have no members; `without` are their places among those found."""
+        if not len(without):
             return
         cluster, metric, labels = texts
         rows = np.bincount(of_row, minlength=len(found))
         numbers, metrics = self._vocabulary.cluster_numbers(cluster.listed()), metric.listed()
-        for at in without:
+        for at in without.tolist():
             self._refuse(REASONS[families[at]], int(rows[at]))
             if families[at] == FULL:
                 of_cluster, of_metric = divmod(int(found[at]) // len(labels), len(metric))
@@ -139,12 +142,16 @@ class _Frame:
             self._refused[reason] = self._refused.get(reason, 0) + count
 
 
-def _spread(rows: Ints, of_row: Ints, families: Sequence[Family]) -> tuple[Ints, Ints]:
-    """Return each row as often as its series has members, with these."""
-    counts = np.fromiter(map(len, families), np.int64, len(families))
-    members = np.fromiter(chain.from_iterable(families), np.int64, int(counts.sum()))
-    begins = np.cumsum(counts) - counts
-    times = counts[of_row]
-    ends = np.cumsum(times)
-    nth = np.arange(int(times.sum())) - np.repeat(ends - times, times)
-    return np.repeat(rows, times), members[np.repeat(begins[of_row], times) + nth]
+def _spread(rows: Ints, counts: Ints, members: Ints, begins: Ints) -> tuple[Ints, Ints]:
+    """Return each row as often as its series has members, with these.
+
+    Args:
+        rows: Which rows.
+        counts: By row: how many members its series has.
+        members: Those of all series.
+        begins: By row: where those of its series begin.
+
+    """
+    ends = np.cumsum(counts)
+    nth = np.arange(int(counts.sum())) - np.repeat(ends - counts, counts)
+    return np.repeat(rows, counts), members[np.repeat(begins, counts) + nth]

@@ -22,7 +22,8 @@ _WINDOWED: Final = 1
 """The lowest bit of a member's number tells its table; the others are its slot."""
 
 Family = tuple[int, ...]
-NOBODY: Final[Family] = ()
+"""A series' members, or a reason of `REASONS` for which it has none."""
+NOBODY: Final[Family] = (-4,)
 FULL: Final[Family] = (-1,)
 UNATTRIBUTED: Final[Family] = (-2,)
 UNREADABLE: Final[Family] = (-3,)
@@ -131,7 +132,7 @@ class Series:
         parsed = {text: labels for text in texts if (labels := _parsed(text)) is not None}
         matching = self.rules.matching(metric, list(parsed.values()))
         for text, rules in zip(parsed, matching, strict=True):
-            self._join(cluster, metric, text, (parsed[text], rules, (known or {}).get(text, NOBODY)))
+            self._join(cluster, metric, text, (parsed[text], rules, (known or {}).get(text, ())))
         for text in texts:
             if text not in parsed:
                 self._remember(cluster, metric, text, UNREADABLE)
