@@ -46,6 +46,7 @@ _TURN_SECONDS: Final = 1.0
 _QUICK_SECONDS: Final = 0.2
 """Where a step worked for longer, its lane keeps its turn until the batch is committed: hundreds of sends, each of
 which the next lane's work would hold up, take longer than the request timeout."""
+_GROWTH: Final = 16
 _FIRST_ROWS: Final = 10_000
 """What a lane takes before it knows how fast its step is: one frame, at the most."""
 _STUCK_SECONDS: Final = 5.0
@@ -164,11 +165,12 @@ class Pace:
     rows: float = _FIRST_ROWS
 
     def learn(self, rows: int, seconds: float) -> None:
-        """Take a batch into account. A quick one that was as large as it might be allows the next twice as many."""
+        """Take a batch into account. After a quick one that was as large as it might be, the next may be larger."""
         if seconds > _TURN_SECONDS:
             self.rows = max(1.0, rows * _TURN_SECONDS / seconds)
         elif rows >= self.rows and seconds < _TURN_SECONDS / 2:
-            self.rows *= 2
+            # A first batch says little of a large one, and fast steps should not have to wait for large ones.
+            self.rows = min(_GROWTH * self.rows, rows * _TURN_SECONDS / (2 * max(seconds, 1e-6)))
 
 
 @dataclass(slots=True)

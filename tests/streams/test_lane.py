@@ -65,7 +65,8 @@ def skipped(metrics: Metrics, reason: str) -> float:
 
 PACES = [
     pytest.param([], 10_000, id="at-first-one-frame"),
-    pytest.param([(10_000, 0.1), (20_000, 0.2)], 40_000, id="quick-and-full-twice-as-many"),
+    pytest.param([(10_000, 0.1)], 50_000, id="quick-and-full-half-a-turn's"),
+    pytest.param([(10_000, 0.001)], 160_000, id="very-quick-sixteen-times"),
     pytest.param([(500, 0.1)], 10_000, id="quick-and-not-full-says-nothing"),
     pytest.param([(10_000, 0.9)], 10_000, id="about-a-turn-stays"),
     pytest.param([(10_000, 2.0)], 5_000, id="two-turns-half-as-many"),
