@@ -96,7 +96,12 @@ async def _run(config: TopicsConfig, kafka: KafkaSettings, source: str, director
     for each in config.topics:
         await partition_count(theirs, each.topic)
     framing = FramerSettings(partitions=await partition_count(kafka, LOGS.name))
-    reading = consumer(theirs, group_id=config.group_id, max_partition_fetch_bytes=config.fetch_bytes)
+    reading = consumer(
+        theirs,
+        group_id=config.group_id,
+        max_partition_fetch_bytes=config.fetch_bytes,
+        fetch_max_bytes=2 * config.fetch_bytes,
+    )
     async with producer(kafka, linger_ms=0) as client, reading as reader:
         send = kafka_send(client)
         letters = DeadLetters(send, framing.partitions, "collectors.logs", wall_clock_ms)
