@@ -90,7 +90,7 @@ class Offenders(msgspec.Struct, frozen=True, tag="offenders"):
     offenders: dict[int, tuple[str, int]]
 
 
-class Joint(msgspec.Struct, frozen=True, tag="joint"):
+class Roster(msgspec.Struct, frozen=True, tag="joint"):
     """Some of the members."""
 
     joined: list[Joined]
@@ -110,7 +110,7 @@ class Columns(msgspec.Struct, frozen=True, tag="columns"):
     columns: tuple[bytes, ...]
 
 
-Section = Base | Words | Lanes | Offenders | Joint | Waiting | Columns
+Section = Base | Words | Lanes | Offenders | Roster | Waiting | Columns
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_section: Final = msgspec.msgpack.Decoder(Section).decode
@@ -177,7 +177,7 @@ def _sections(state: State) -> Iterator[Callable[[], Section]]:
         yield partial(Offenders, dict(offenders[start : start + _OFFENDERS]))
     everything = state.series.everything()
     for start in range(0, len(everything), _JOINED):
-        yield partial(Joint, everything[start : start + _JOINED])
+        yield partial(Roster, everything[start : start + _JOINED])
     for taken in state.waiting:
         for piece in _split(taken):
             yield partial(Waiting, piece)
@@ -239,7 +239,7 @@ def _fill(state: State, section: Section) -> None:
             state.sequences.restore(section.lanes)
         case Offenders():
             state.offenders |= section.offenders
-        case Joint():
+        case Roster():
             state.series.restore(section.joined)
         case Waiting():
             state.waiting.append(unpacked(section.taken))

@@ -36,6 +36,10 @@ REASONS: Final[Mapping[Family, str]] = {
 """Why a series has no members."""
 
 
+_Key = tuple[int, str, str]
+"""A series: its cluster's number, metric and labels."""
+
+
 class Joined(msgspec.Struct, frozen=True, array_like=True):
     """A series that became a member: its number, and what it is told by."""
 
@@ -56,10 +60,17 @@ class Series:
         self.joined: list[Joined] = []
         """Since this was last emptied."""
         self._families: dict[int, dict[str, dict[str, Family]]] = {}
+        self._kept: dict[_Key, Family] = {}
+        """Series that have members, and are to be held against the rules when they are next seen."""
         self._members: dict[int, Joined] = {}
         self._counts: dict[int, int] = {}
-        self._remembered: list[tuple[int, str, str]] = []
-        """Series that have no members."""
+        self._remembered: list[_Key] = []
+        """Series that have no members, for another reason than want of room."""
+        self._turned_away: list[_Key] = []
+        """Series that there was no room for."""
+
+    def __len__(self) -> int:
+        return len(self._members)
 
     def __getitem__(self, member: int) -> Joined:
         return self._members[member]
@@ -74,8 +85,8 @@ class Series:
         found = list(map(known.get, labels))
         new = [text for text, family in zip(labels, found, strict=True) if family is None]
         if new:
-            if len(self._remembered) + len(new) > MAX_REMEMBERED:
-                self.forget_remembered()
+            if len(self._remembered) + len(self._turned_away) + len(new) > MAX_REMEMBERED:
+                self._forget(self._remembered, self._turned_away)
             self._learn(cluster, metric, new)
         return [known[text] if family is None else family for text, family in zip(labels, found, strict=True)]
 
@@ -87,75 +98,57 @@ class Series:
             subject = subject_of(self.rules[rule], samples.labels_of(one.labels))
             assert subject is not None, "what joined has a subject"
             self._put(one, rule, subject)
+            self._keep(one)
 
     def remove(self, members: Iterable[int]) -> None:
-        """Forget members that their tables have let go."""
-        self.forget_remembered()
+        """Forget members that their tables are about to let go. There is room then for others."""
+        self._forget(self._turned_away)
         for member in members:
             gone = self._members.pop(member)
-            of_metric = self._families[gone.cluster][gone.metric]
-            family = tuple(one for one in of_metric[gone.labels] if one != member)
-            if family:
-                of_metric[gone.labels] = family
-            else:
-                del of_metric[gone.labels]
             self._counts[gone.cluster] -= 1
+            of_metric = self._families.get(gone.cluster, {}).get(gone.metric, {})
+            key = (gone.cluster, gone.metric, gone.labels)
+            family = tuple(one for one in self._kept.pop(key, of_metric.pop(gone.labels, ())) if one != member)
+            if family:
+                self._kept[key] = family
         self._tidy()
 
     def declare(self, rules: Rules) -> None:
         """Put other rules in force; members of rules that are gone were removed before."""
         self.rules = rules
-        self.forget_remembered()
-        # A series of which some rule is kept may be selected by a new one.
-        self._families.clear()
-        for member, joined in sorted(self._members.items()):
-            of_metric = self._families.setdefault(joined.cluster, {}).setdefault(joined.metric, {})
-            of_metric[joined.labels] = (*of_metric.get(joined.labels, ()), member)
-        self._complete()
-
-    def forget_remembered(self) -> None:
-        """Forget which series have no members: there may be room, or a rule, for them now."""
-        for cluster, metric, labels in self._remembered:
-            del self._families[cluster][metric][labels]
         self._remembered.clear()
+        self._turned_away.clear()
+        self._families.clear()
+        self._kept.clear()
+        for joined in self.everything():
+            self._keep(joined)
 
-    def _complete(self) -> None:
-        """Have known series join the rules that have come to select them."""
-        for cluster, of_cluster in list(self._families.items()):
-            for metric, of_metric in list(of_cluster.items()):
-                known = dict(of_metric)
-                self._learn(cluster, metric, list(known), known)
+    def _learn(self, cluster: int, metric: str, texts: Sequence[str]) -> None:
+        parsed = {text: _parsed(text) for text in texts}
+        readable = {text: labels for text, labels in parsed.items() if labels is not None}
+        matching = self.rules.matching(metric, list(readable.values()))
+        for (text, labels), rules in zip(readable.items(), matching, strict=True):
+            self._join((cluster, metric, text), labels, rules)
+        for text in parsed.keys() - readable.keys():
+            self._remember((cluster, metric, text), UNREADABLE)
 
-    def _learn(
-        self, cluster: int, metric: str, texts: Sequence[str], known: Mapping[str, Family] | None = None
-    ) -> None:
-        parsed = {text: labels for text in texts if (labels := _parsed(text)) is not None}
-        matching = self.rules.matching(metric, list(parsed.values()))
-        for text, rules in zip(parsed, matching, strict=True):
-            self._join(cluster, metric, text, (parsed[text], rules, (known or {}).get(text, ())))
-        for text in texts:
-            if text not in parsed:
-                self._remember(cluster, metric, text, UNREADABLE)
-
-    def _join(
-        self, cluster: int, metric: str, text: str, told: tuple[Mapping[str, str], tuple[int, ...], Family]
-    ) -> None:
-        labels, rules, known = told
-        have = {self._members[member].rule for member in known}
+    def _join(self, key: _Key, labels: Mapping[str, str], rules: tuple[int, ...]) -> None:
+        cluster, metric, text = key
+        family = self._kept.pop(key, ())
+        have = {self._members[member].rule for member in family}
         missing = [rule for rule in rules if self.rules[rule].name not in have]
         subjects = {rule: subject for rule in missing if (subject := subject_of(self.rules[rule], labels)) is not None}
-        if subjects and not self._is_room(cluster, list(subjects)):
-            if not known:
-                self._remember(cluster, metric, text, FULL)
-            return
-        for rule, subject in subjects.items():
+        is_room = self._is_room(cluster, list(subjects))
+        for rule, subject in subjects.items() if is_room else ():
             table = int(self.rules.is_windowed(rule))
-            member = self.tables[table].next_slot() << 1 | table
-            joined = Joined(member, self.rules[rule].name, cluster, metric, text)
+            joined = Joined(self.tables[table].next_slot() << 1 | table, self.rules[rule].name, cluster, metric, text)
             self.joined.append(joined)
             self._put(joined, rule, subject)
-        if not known and not subjects:
-            self._remember(cluster, metric, text, UNATTRIBUTED if missing else NOBODY)
+            family = (*family, joined.member)
+        if family:
+            self._families[cluster][metric][text] = family
+        else:
+            self._remember(key, FULL if subjects else UNATTRIBUTED if rules else NOBODY)
 
     def _is_room(self, cluster: int, rules: Sequence[int]) -> bool:
         windowed = sum(map(self.rules.is_windowed, rules))
@@ -168,13 +161,22 @@ class Series:
         group = table.groups.join(Group(joined.cluster, joined.rule, subject))
         table.put(joined.member >> 1, rule, self.rules.width_ms(rule), group)
         self._members[joined.member] = joined
-        of_metric = self._families.setdefault(joined.cluster, {}).setdefault(joined.metric, {})
-        of_metric[joined.labels] = (*of_metric.get(joined.labels, ()), joined.member)
         self._counts[joined.cluster] = self._counts.get(joined.cluster, 0) + 1
 
-    def _remember(self, cluster: int, metric: str, text: str, why: Family) -> None:
-        self._families.setdefault(cluster, {}).setdefault(metric, {})[text] = why
-        self._remembered.append((cluster, metric, text))
+    def _keep(self, joined: Joined) -> None:
+        key = (joined.cluster, joined.metric, joined.labels)
+        self._kept[key] = (*self._kept.get(key, ()), joined.member)
+
+    def _remember(self, key: _Key, why: Family) -> None:
+        cluster, metric, text = key
+        self._families[cluster][metric][text] = why
+        (self._turned_away if why == FULL else self._remembered).append(key)
+
+    def _forget(self, *remembered: list[_Key]) -> None:
+        for keys in remembered:
+            for cluster, metric, text in keys:
+                del self._families[cluster][metric][text]
+            keys.clear()
 
     def _tidy(self) -> None:
         """Drop what has become empty."""

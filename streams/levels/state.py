@@ -138,8 +138,6 @@ class State:
             table.renumber(kept)
         self.rules = rules
         self.series.declare(rules)
-        # They follow from the policy: no need to write down who joined.
-        self.series.joined.clear()
         self.beat = max(self.beat, beat)
         self.began = self.began or beat
         return sorted(said)
@@ -270,7 +268,7 @@ class State:
         """About what the state takes in the changelog."""
         samples = sum(table.used * (32 + 12 * table.ring.cells) for table in self.tables)
         known = len(self.vocabulary.workloads) + len(self.vocabulary.namespaces) + len(self.vocabulary.clusters)
-        return samples + 300 * len(self.series.everything()) + 32 * self.logs.workloads.used + 40 * known
+        return samples + 300 * len(self.series) + 32 * self.logs.workloads.used + 40 * known
 
 
 assert FORGOTTEN_MS < CLUSTER_FORGOTTEN_MS, "a cluster is forgotten after its series"

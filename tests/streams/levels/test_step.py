@@ -187,6 +187,15 @@ class TestPolicy:
         assert states(partition) == [(5, "deep", "firing"), (20, "new", "firing")]
         assert portrait(partition.open().state) == portrait(partition.opened.state)
 
+    @pytest.mark.parametrize("restarted", [False, True], ids=["at-work", "restarted"])
+    def test_a_new_rule_waits_for_the_next_sample(self, restarted: bool) -> None:
+        partition = Partition().tell((T0 - 1, policy(rule())), scrape(0, 12.0), (T0 + 5000, None))
+        partition.tell((T0 + 6000, policy(rule(), rule("new", threshold=5))), (T0 + MINUTE_MS, None))
+        if restarted:
+            partition.opened = partition.open()
+        partition.tell(scrape(75, 12.0), (T0 + 80_000, None))
+        assert states(partition) == [(5, "deep", "firing"), (80, "new", "firing")]
+
     def test_what_waits_for_its_beat_goes_with_its_rule(self) -> None:
         told = (scrape(1, 12.0), (T0 + 2000, policy(rule("other"))), scrape(3, 12.0), (T0 + 5000, None))
         partition = Partition().tell((T0 - 1, policy(rule())), *told)
