@@ -132,14 +132,14 @@ def run(spec: FirehoseSpec, tell: Tell) -> list[Series]:
     worker_core, broker_core = cores()
     if worker_core == broker_core:
         tell("warning: there is only one core, so the broker takes time from what is measured")
-    with _on_core(broker_core), _scratch() as scratch:
-        broker = EmbeddedBroker(scratch / "broker", heap_mb=1024, extra_properties=_BROKER_SETTINGS)
+    with on_core(broker_core), scratch() as folder:
+        broker = EmbeddedBroker(folder / "broker", heap_mb=1024, extra_properties=_BROKER_SETTINGS)
         with broker:
             stage = _Stage(broker, spec, worker_core, tell)
-            return _run_all(stage, scratch)
+            return _run_all(stage, folder)
 
 
-def _run_all(stage: _Stage, scratch: Path) -> list[Series]:
+def _run_all(stage: _Stage, folder: Path) -> list[Series]:
     spec = stage.spec
     asyncio.run(provision.create(stage.kafka, partitions=spec.partitions, replication=1))
     series: list[Series] = []
@@ -150,7 +150,7 @@ def _run_all(stage: _Stage, scratch: Path) -> list[Series]:
         for turn in range(spec.repeats):
             for one in of_shape:
                 before = stage.broker_cpu_seconds()
-                measured = _run_one(stage, one, scratch / "run")
+                measured = _run_one(stage, one, folder / "run")
                 one.runs.append(measured)
                 one.broker_cpu_seconds.append(stage.broker_cpu_seconds() - before)
                 stage.tell(
@@ -233,7 +233,7 @@ def _frame_bytes(workload: Workload) -> float:
 
 
 @contextlib.contextmanager
-def _on_core(core: int) -> Iterator[None]:
+def on_core(core: int) -> Iterator[None]:
     """Keep this process, and what it starts without pinning, to one core."""
     former = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
@@ -244,7 +244,8 @@ def _on_core(core: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _scratch() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
+    """Yield a folder in the cache that is deleted afterwards."""
     parent = paths.cache_dir() / "benchmarks"
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix="run-", ignore_cleanup_errors=True) as folder:

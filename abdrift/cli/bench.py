@@ -1,6 +1,8 @@
 """`abdrift bench`: the same job here and on peers, side by side, on a real broker of its own."""
 
+import contextlib
 import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from abdrift.broker import BrokerError
+from benchmarks import remote_write as receivers
 from benchmarks import report
 from benchmarks.engines import ALL, NAMES
 from benchmarks.environment import PeersMissingError
@@ -24,6 +27,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure this machine: Abdrift and its peers, side by side.", no_args_is_help=True)
     group.callback()(_group)
     group.command("firehose")(firehose)
+    group.command("remote-write")(remote_write)
     app.add_typer(group, name="bench")
 
 
@@ -70,15 +74,8 @@ def firehose(
         profile=flame,
     )
     errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    # A SIGTERM ends it as Ctrl-C does, so that its topics are not left on the disk.
-    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with _told(errors):
         measured = report.lines(run(spec, errors.print))
-    except (BrokerError, CompileError, PeersMissingError, RunError, WrongCountsError) as error:
-        errors.print(f"Error: {error}")
-        raise typer.Exit(1) from error
-    finally:
-        signal.signal(signal.SIGTERM, former)
     if plot:
         plot.write_text(report.plot(measured))
     if as_json:
@@ -88,10 +85,61 @@ def firehose(
     _print(measured)
 
 
-def _chosen(engines: str) -> set[str]:
+def remote_write(
+    engines: Annotated[
+        str, typer.Option(help=f"Which, by comma: {', '.join(receivers.NAMES)}. Ratios need prometheus.")
+    ] = ",".join(receivers.NAMES),
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each engine; medians are reported.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.1, help="About how long one run takes.")] = 10.0,
+    rows: Annotated[int | None, typer.Option(min=1, help="Rows of each run, instead of --seconds.")] = None,
+    samples_per_request: Annotated[int, typer.Option(min=1, max=20_000, help="As Prometheus sends them.")] = 2_000,
+    flame: Annotated[
+        Path | None, typer.Option(help="Write a flame graph of Abdrift's receiver there, as SVG. It slows it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON an engine.")] = False,
+) -> None:
+    """Receive the same captured remote-write requests here and in Prometheus, one core each, and compare.
+
+    Needs the program prometheus.
+    """
+    spec = receivers.RemoteWriteSpec(
+        engines=[name for name in receivers.NAMES if name in _chosen(engines, receivers.NAMES)],
+        repeats=repeats,
+        seconds=seconds,
+        rows=rows,
+        samples_per_request=samples_per_request,
+        profile=flame,
+    )
+    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    with _told(errors):
+        measured = receivers.run(spec, errors.print)
+    if as_json:
+        for line in measured:
+            typer.echo(orjson.dumps(line))
+        return
+    table = Table(*measured[0])
+    for line in measured:
+        table.add_row(*map(str, line.values()))
+    Console().print(table)
+
+
+@contextlib.contextmanager
+def _told(errors: Console) -> Iterator[None]:
+    """Show what a run may fail of in a line. A SIGTERM ends it as Ctrl-C does, so that nothing is left on the disk."""
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except (BrokerError, CompileError, PeersMissingError, RunError, WrongCountsError) as error:
+        errors.print(f"Error: {error}")
+        raise typer.Exit(1) from error
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _chosen(engines: str, names: Sequence[str] = NAMES) -> set[str]:
     chosen = {name.strip() for name in engines.split(",") if name.strip()}
-    if unknown := sorted(chosen - set(NAMES)):
-        raise typer.BadParameter(f"no engine {unknown[0]!r}; there are: {', '.join(NAMES)}", param_hint="--engines")
+    if unknown := sorted(chosen - set(names)):
+        raise typer.BadParameter(f"no engine {unknown[0]!r}; there are: {', '.join(names)}", param_hint="--engines")
     return chosen
 
 

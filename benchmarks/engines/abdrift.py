@@ -60,14 +60,14 @@ def _follow(program: PinnedProgram, metrics: str, job: Job, stack: contextlib.Ex
         if rows is None or rows == noted:
             continue
         if rows and not noted and job.profile:
-            stack.enter_context(_profiled(program.process.popen.pid, job.profile))
+            stack.enter_context(profiled(program.process.popen.pid, job.profile))
         program.watch.note(rows)
         noted = rows
     return program.watch.measured()
 
 
 @contextlib.contextmanager
-def _profiled(pid: int, path: Path) -> Iterator[None]:
+def profiled(pid: int, path: Path) -> Iterator[None]:
     """Look where the worker's time goes for a while, its compiled libraries included, and draw it at the end."""
     stacks = path.with_suffix(".stacks")
     options = ("--native", "--format", "raw", "--rate", "100", "--duration", str(_PROFILE_SECONDS))
