@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from streams.rates.packing import Ints
 
-_DENSE: Final = 1 << 20
-"""So many combinations are told apart by a table; more are sorted out."""
+_DENSE: Final = 16
+"""So many combinations a row are told apart by a table; more are sorted out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Text:
 
 def distinct(codes: Ints, size: int) -> tuple[Ints, Ints]:
     """Return which codes below `size` there are, ascending, and for each row the place of its own among them."""
-    if size > _DENSE:
+    if size > _DENSE * len(codes):
         found, places = np.unique(codes, return_inverse=True)
         return found, places
     there = np.zeros(size, dtype=bool)

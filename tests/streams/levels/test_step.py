@@ -163,6 +163,22 @@ def test_many_words_need_wider_codes() -> None:
     assert portrait(partition.opened.state) == oracle.portrait()
 
 
+def test_many_series_make_the_tables_grow_and_slots_are_given_again() -> None:
+    def pods(first: int, last: int, seconds: int) -> Told:
+        names = [{"namespace": "shop", "pod": f"p-{n}"} for n in range(first, last)]
+        rows = [sample(labels=one, value=12.0, time_ms=T0 + seconds * 1000) for one in names]
+        return T0 + seconds * 1000, frame(*rows, sequence=seconds)
+
+    rules = (rule(), rule("mostly", function="quantile(0.5, 1m)"))
+    told = [(T0 - 1, policy(*rules)), pods(0, 700, 0), pods(0, 700, 15), pods(350, 700, 3_700), (T0 + 3_720_000, None)]
+    records = inputs([*told, pods(0, 100, 3_730), (T0 + 3_740_000, None)])
+    partition = Partition().feed(records, cuts=range(len(records)))
+    oracle = Oracle(HealthPolicy(rules=rules)).feed(records)
+    assert sorted(partition.said) == sorted(oracle.said)
+    assert portrait(partition.opened.state) == oracle.portrait() == portrait(partition.open().state)
+    assert partition.opened.state.tables[0].used == 700, "slots of the forgotten are given again"
+
+
 class TestPolicy:
     """What changes with the rules in force."""
 
