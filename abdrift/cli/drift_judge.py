@@ -1,6 +1,8 @@
 """`abdrift drift judge`: is this drift, and where, by the code that the drift stream runs."""
 
+import math
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,8 +21,10 @@ from streams.drift.compare.options import parse_options
 IN_SYNC, DRIFTED, UNJUDGEABLE = 0, 1, 2
 _MAX_DOCUMENT_BYTES: Final = 16 << 20
 _MAX_NODES: Final = 1_000_000
+_JSON_TYPES: Final = (dict, list, str, int, float, type(None))
 _KEY_BYTES: Final = 32
 _SHOWN_CHARS: Final = 200
+_LEADING_ID: Final = re.compile(rb'[^{]{0,8}\{\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,512}"|-?\d{1,18})')
 _VERBS: Final = {"add": "added", "remove": "removed", "replace": "changed"}
 _COLOURS: Final = {"add": "green", "remove": "red", "replace": "yellow"}
 
@@ -73,7 +77,7 @@ def judge(
 
 def _judge_lines(questions: IO[bytes], answers: IO[bytes], given: Mapping[str, Any]) -> None:
     while line := questions.readline(_MAX_DOCUMENT_BYTES):
-        answer = {"id": None, "error": f"the line is longer than {_MAX_DOCUMENT_BYTES} bytes"}
+        answer = {"id": _leading_id(line), "error": f"the line is longer than {_MAX_DOCUMENT_BYTES} bytes"}
         if line.endswith(b"\n") or len(line) < _MAX_DOCUMENT_BYTES:
             if line.isspace():
                 continue
@@ -92,12 +96,21 @@ def _answered(line: bytes, given: Mapping[str, Any]) -> dict[str, Any]:
         asked = orjson.loads(line)
         comparison = _judged(asked, given)
     except orjson.JSONDecodeError as error:
-        return {"id": None, "error": f"the line is no JSON: {error}"}
+        return {"id": _leading_id(line), "error": f"the line is no JSON: {error}"}
     except UnjudgeableError as error:
         return {"id": asked.get("id") if isinstance(asked, dict) else None, "error": str(error)}
     except Exception as error:  # noqa: BLE001  one line's surprise is that line's answer; the rest go on
         return {"id": asked.get("id"), "error": f"the pair can't be judged: {type(error).__name__}: {error}"}
     return {"id": asked.get("id"), "modified": comparison.modified, "paths": comparison.paths}
+
+
+def _leading_id(line: bytes) -> Any:
+    """Return the id with which a line begins that is no JSON as a whole."""
+    match = _LEADING_ID.match(line)
+    try:
+        return orjson.loads(match[1]) if match else None
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _judged(asked: Any, given: Mapping[str, Any]) -> Comparison:
@@ -116,13 +129,39 @@ def _options(raw: Any, given: Mapping[str, Any]) -> CompareOptions:
     return parse_options(raw)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: what looks like a time is text."""
+_INT_TAG, _FLOAT_TAG, _TIME_TAG = (f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp"))
+_INT: Final = re.compile(r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)$")
+_FLOAT: Final = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"
+)
 
-    yaml_implicit_resolvers = {  # noqa: RUF012  the parent's own table, less one entry
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+
+class _Loader(yaml.SafeLoader):
+    """YAML as Kubernetes reads it: `12:30` and what looks like a time are text, `1e3` is a number, keys are text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  the parent's own table, less three entries
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT_TAG, _FLOAT_TAG, _TIME_TAG)]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a map with its keys as text; raises ConstructorError for a key that is there twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is there twice", key.start_mark
+                )
+            seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+        return {_as_key(key): value for key, value in super().construct_mapping(node, deep).items()}
+
+
+_Loader.add_implicit_resolver(_INT_TAG, _INT, list("-+0123456789"))
+_Loader.add_implicit_resolver(_FLOAT_TAG, _FLOAT, list("-+0123456789."))
+
+
+def _as_key(key: Any) -> str:
+    return key if isinstance(key, str) else orjson.dumps(key).decode()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -136,15 +175,18 @@ def _read(path: Path) -> dict[str, Any]:
         raise UnjudgeableError(f"{path} is larger than {_MAX_DOCUMENT_BYTES} bytes")
     try:
         documents = [document for document in yaml.load_all(raw, Loader=_Loader) if document is not None]
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
         raise UnjudgeableError(f"{path} is neither YAML nor JSON: {error}") from None
     if len(documents) != 1:
         raise UnjudgeableError(f"{path} holds {len(documents)} objects; give one object a file")
     (document,) = documents
     if not isinstance(document, dict):
         raise UnjudgeableError(f"{path} holds no Kubernetes object")
-    if sum(1 for _ in zip(_nodes(document), range(_MAX_NODES), strict=False)) == _MAX_NODES:
-        raise UnjudgeableError(f"{path} has more than {_MAX_NODES} values once its aliases are followed")
+    for count, node in enumerate(_nodes(document)):
+        if count == _MAX_NODES:
+            raise UnjudgeableError(f"{path} has more than {_MAX_NODES} values once its aliases are followed")
+        if not isinstance(node, _JSON_TYPES) or (isinstance(node, float) and not math.isfinite(node)):
+            raise UnjudgeableError(f"{path} holds what JSON does not have: {node!r:.40}")
     return document
 
 

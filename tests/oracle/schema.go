@@ -14,15 +14,19 @@ import (
 )
 
 // writeSchema prints the types that Kubernetes publishes, a line each, in the words of the drift judge's table:
-// "fields" of a struct and those that are "pointers", "values" of a map, "items" of a list with its "keys", "set" or "atomic", "scalar" otherwise.
+// "fields" of a struct, those that are "pointers" and the "zeros" it writes of others, "values" of a map, "items" of a
+// list with its "keys" or "set", "atomic" and "granular" where it says so, "scalar" otherwise.
 func writeSchema(w io.Writer) error {
 	published := &scheme.StaticParser().Schema
-	kept := pointers()
+	kept, written := pointers(), zeros()
 	lines := make([]string, 0, len(published.Types))
 	for _, t := range published.Types {
 		described := describe(t.Atom)
 		if names := kept[t.Name]; len(names) > 0 {
 			described["pointers"] = names
+		}
+		if zeros := written[t.Name]; len(zeros) > 0 {
+			described["zeros"] = zeros
 		}
 		raw, err := json.Marshal(described)
 		if err != nil {
@@ -76,8 +80,11 @@ func describe(atom smd.Atom) map[string]any {
 }
 
 func withRelationship(described map[string]any, relationship smd.ElementRelationship) map[string]any {
-	if relationship == smd.Atomic {
+	switch relationship {
+	case smd.Atomic:
 		described["atomic"] = true
+	case smd.Separable:
+		described["granular"] = true
 	}
 	return described
 }

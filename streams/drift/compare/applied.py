@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from streams.drift.compare import managed_fields
 from streams.drift.compare.changes import Change, escape
 from streams.drift.compare.defaults import NOTHING, default_of, vanishes
+from streams.drift.compare.manifests import UNSAID, Reader, zero
 from streams.drift.compare.values import AS_STORED, equal
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 _SERVER_SET: Final = frozenset({"apiVersion", "kind", "status"})
 """What a server adds to an object embedded in another, such as a StatefulSet's volume claim template."""
 
-
-_SAID_EMPTY: Final = frozenset({("io.k8s.api.rbac.v1.ClusterRole", "rules"), ("io.k8s.api.rbac.v1.Role", "rules")})
-"""Lists that both engines pass on when they are empty: an empty role takes every right away."""
+_READER: Final = Reader()
 
 
 class Owned:
@@ -53,23 +52,32 @@ class Owned:
 
 
 NOBODY: Final = Owned(None)
+_KEEP_WHAT_IS_SAID: Final = frozenset({"io.k8s.api.apps.v1.DeploymentStrategy", "io.k8s.api.core.v1.Volume"})
+"""Types of which a client's merge keeps only the fields that are said (their patch strategy is retainKeys)."""
+_REPLACED_BY_CLIENTS: Final = frozenset({("io.k8s.api.policy.v1.PodDisruptionBudgetSpec", "selector")})
+"""Maps that a client's merge replaces whole (their patch strategy is replace)."""
+_REPEATED: Final = "\0"
+"""Tells an item's later namesakes from the first: JSON, which names are, has no such character."""
 
 
 class Walk:
     """One comparison under way: its changes so far, in the order of the documents."""
 
-    __slots__ = ("changes", "readings")
+    __slots__ = ("changes", "client_side", "reader", "readings")
 
-    def __init__(self, readings: Readings = AS_STORED) -> None:
+    def __init__(self, readings: Readings = AS_STORED, reader: Reader = _READER, *, client_side: bool = False) -> None:
+        """Begin; `client_side` is for a client's three-way merge, which merges every map key by key."""
         self.changes: list[Change] = []
         self.readings = readings
+        self.reader = reader
+        self.client_side = client_side
 
     def value(self, t: Type, live: Any, desired: Any, owned: Owned, path: str) -> None:
         """Compare what both documents have at a path."""
         if t.known and live == desired:
             return  # nothing is given up either: what is live is said
         if isinstance(desired, dict) and isinstance(live, dict):
-            if t.merge == "atomic":
+            if t.merge == "atomic" and not self.client_side:
                 self._replaced_map(t, live, desired, path)
             else:
                 self.fields(t, live, desired, owned, path)
@@ -80,25 +88,42 @@ class Walk:
 
     def fields(self, t: Type, live: Tree, desired: Tree, owned: Owned, path: str) -> None:
         """Compare two maps that merge key by key."""
-        for key, wanted in desired.items():
+        for key, wanted in self.reader.fields(t, desired):
             had = live.get(key)
             if t.known and had == wanted:
-                continue
-            if _unsaid(t, key, wanted):
                 continue
             if had is None or (not had and vanishes(t, key, had)):
                 self._absent(t, key, wanted, desired, path)
             else:
                 step = owned.at(f"f:{key}") if owned is not NOBODY else NOBODY
-                self.value(t.child(key), had, wanted, step, f"{path}/{escape(key)}")
+                self._both(t, key, had, wanted, step, f"{path}/{escape(key)}")
+        if self.client_side and t.name in _KEEP_WHAT_IS_SAID:
+            for key, had in live.items():
+                if had is not None and self.reader.meant(t, key, desired) is UNSAID:
+                    self._given_up(t, key, had, desired, NOBODY, path)
         if not owned.mine:
             return
         for key, had in live.items():
             name = f"f:{key}"
-            if had is not None and name in owned.mine and _unsaid(t, key, desired.get(key)):
+            if had is not None and name in owned.mine and self.reader.meant(t, key, desired) is UNSAID:
                 self._given_up(t, key, had, desired, owned.at(name), path)
 
+    def _both(self, t: Type, key: str, had: Any, wanted: Any, owned: Owned, path: str) -> None:
+        """Compare a field that is live and said, though it may be said to be nothing."""
+        child = t.child(key)
+        if wanted is None and (self.client_side or child.merge == "atomic" or not isinstance(had, list | dict)):
+            self.changes.append(Change(path, None, had, "add"))
+            return
+        wanted = type(had)() if wanted is None else wanted
+        if self.client_side and (t.name, key) in _REPLACED_BY_CLIENTS:
+            self._replaced(child, had, wanted, path, strict=True)
+        else:
+            self.value(child, had, wanted, owned, path)
+
     def _absent(self, t: Type, key: str, wanted: Any, desired: Tree, path: str) -> None:
+        child = t.child(key)
+        if child.known and child.fields and isinstance(wanted, dict):
+            wanted = dict(self.reader.fields(child, wanted))
         if vanishes(t, key, wanted):
             return
         default = default_of(t, key, desired)
@@ -154,6 +179,8 @@ class Walk:
         order = []
         for name, index in wanted.items():
             found = where.get(name)
+            if found is None and _REPEATED in name:
+                continue  # a server refuses it, a client's merge drops it
             if found is None:
                 self.changes.append(Change(f"{path}/{index}", desired[index], None, "remove"))
                 continue
@@ -181,7 +208,7 @@ class Walk:
 
     def _differs(self, t: Type, live: Any, desired: Any) -> bool:
         """Whether a value would read back as another one, defaults aside."""
-        walk = Walk(self.readings)
+        walk = Walk(self.readings, self.reader)
         walk._replaced(t, live, desired, "", strict=True)
         return bool(walk.changes)
 
@@ -194,23 +221,32 @@ class Walk:
             self.changes.append(Change(path, desired, live, "replace"))
 
     def _replaced_map(self, t: Type, live: Tree, desired: Tree, path: str, *, strict: bool = True) -> None:
-        for key, wanted in desired.items():
-            if wanted is None:
-                continue
+        said = dict(self.reader.fields(t, desired))
+        for key, wanted in said.items():
             had = live.get(key)
             if had is None:
                 self._absent(t, key, wanted, desired, path)
-            else:
+            elif wanted is not None:
                 self._replaced(t.child(key), had, wanted, f"{path}/{escape(key)}", strict=strict)
         for key, had in live.items():
-            if desired.get(key) is None and not vanishes(t, key, had) and not _filled(t, key, strict=strict):
+            filled = self._filled(t, key, strict=strict or key in desired)
+            if said.get(key) is None and not filled and not vanishes(t, key, had):
                 default = default_of(t, key, desired)
                 if default is NOTHING or self._differs(t.child(key), had, default):
                     self.changes.append(Change(f"{path}/{escape(key)}", None, had, "add"))
 
+    def _filled(self, t: Type, key: str, *, strict: bool) -> bool:
+        """Whether a server may have filled in what desired does not say, within a part that is replaced whole."""
+        if not t.known:
+            return not strict
+        if t.fields and key not in t.fields:
+            return not self.reader.unknown_fields
+        return key in _SERVER_SET and "metadata" in t.fields
+
     def _replaced_list(self, t: Type, live: Sequence[Any], desired: Sequence[Any], path: str, *, strict: bool) -> None:
-        for index, wanted in enumerate(desired):
+        for index, said in enumerate(desired):
             here = f"{path}/{index}"
+            wanted = zero(t.item) if said is None else said
             if index < len(live):
                 self._replaced(t.item, live[index], wanted, here, strict=strict)
             else:
@@ -219,31 +255,19 @@ class Walk:
             self.changes.append(Change(f"{path}/{index}", None, live[index], "add"))
 
 
-def _unsaid(t: Type, key: str, wanted: Any) -> bool:
-    """Whether a manifest says nothing by a value: Go leaves it out, unless it is a struct held by value."""
-    if wanted is None:
-        return True
-    if wanted or (isinstance(wanted, dict) and t.child(key).fields) or (t.name, key) in _SAID_EMPTY:
-        return False
-    return vanishes(t, key, wanted)
-
-
-def _filled(t: Type, key: str, *, strict: bool) -> bool:
-    """Whether a server may have filled in what desired does not say, within a part that is replaced whole."""
-    if not t.known:
-        return not strict
-    return key in _SERVER_SET and "metadata" in t.fields
-
-
 def _by_keys(t: Type, keys: tuple[str, ...]) -> Callable[[Any], str]:
     defaults = t.item.defaults
 
     def name_of(item: Any) -> str:
         if not isinstance(item, dict):
             return managed_fields.member(item)
-        return managed_fields.element({k: item.get(k, defaults.get(k)) for k in keys})
+        return managed_fields.element({k: _integral(item.get(k) or defaults.get(k)) for k in keys})
 
     return name_of
+
+
+def _integral(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _named(items: Sequence[Any], name_of: Callable[[Any], str]) -> dict[str, int]:
@@ -253,7 +277,7 @@ def _named(items: Sequence[Any], name_of: Callable[[Any], str]) -> dict[str, int
         name, count = name_of(item), 1
         while name in where:
             count += 1
-            name = f"{name_of(item)}#{count}"
+            name = f"{name_of(item)}{_REPEATED}{count}"
         where[name] = index
     return where
 

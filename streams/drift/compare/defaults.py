@@ -38,12 +38,16 @@ def _empty_dir(default: Any, siblings: Mapping[str, Any]) -> Any:
     return default if siblings.keys() <= _IDENTITY | {"emptyDir"} else NOTHING
 
 
+def _phase(_default: Any, _siblings: Mapping[str, Any]) -> Any:
+    return "Pending"
+
+
 def _target_port(_default: Any, siblings: Mapping[str, Any]) -> Any:
     return siblings.get("port", NOTHING)
 
 
-def _requests(_default: Any, siblings: Mapping[str, Any]) -> Any:
-    return siblings.get("limits", NOTHING)
+def _api_group(_default: Any, siblings: Mapping[str, Any]) -> Any:
+    return "rbac.authorization.k8s.io" if siblings.get("kind") in ("User", "Group") else NOTHING
 
 
 def _policy_types(default: Any, siblings: Mapping[str, Any]) -> Any:
@@ -62,13 +66,14 @@ def _alone(*others: str) -> Callable[[Any, Mapping[str, Any]], Any]:
 _BY_FIELD: Final[Mapping[tuple[str, str], Callable[[Any, Mapping[str, Any]], Any]]] = {
     (_CORE + "Container", "imagePullPolicy"): _pull_policy,
     (_CORE + "EphemeralContainer", "imagePullPolicy"): _pull_policy,
-    (_CORE + "ResourceRequirements", "requests"): _requests,
+    (_CORE + "PersistentVolumeClaimStatus", "phase"): _phase,
     (_CORE + "ServicePort", "targetPort"): _target_port,
     (_CORE + "Volume", "emptyDir"): _empty_dir,
     ("io.k8s.api.apps.v1.DaemonSetUpdateStrategy", "rollingUpdate"): _rolling_update,
     ("io.k8s.api.apps.v1.DeploymentStrategy", "rollingUpdate"): _rolling_update,
-    ("io.k8s.api.apps.v1.StatefulSetUpdateStrategy", "rollingUpdate"): _rolling_update,
+    ("io.k8s.api.apps.v1.StatefulSetUpdateStrategy", "rollingUpdate"): _alone("type"),
     ("io.k8s.api.batch.v1.JobSpec", "completions"): _alone("parallelism"),
+    ("io.k8s.api.rbac.v1.Subject", "apiGroup"): _api_group,
     ("io.k8s.api.networking.v1.NetworkPolicySpec", "policyTypes"): _policy_types,
 }
 """Defaults that depend on the fields beside them, after pkg/apis/*/v1/defaults.go of Kubernetes."""

@@ -57,6 +57,8 @@ def _rule(raw: Any) -> Rule:
     managers = tuple(manager for key in _MANAGERS for manager in _strings(raw.get(key)))
     if not paths and not managers:
         raise UnjudgeableError("an ignore rule names neither paths nor managers")
+    if not isinstance(raw.get("target") or {}, dict):
+        raise UnjudgeableError("an ignore rule's target is an object: kind, name, namespace, labelSelector")
     inline = {key: raw[key] for key in selectors.KEYS & raw.keys()}
     wanted = {**inline, **(raw.get("target") or {})}
     return Rule(paths, managers, selectors.parse_target(wanted) if wanted else None)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from abdrift.masking import is_masked
 from streams.drift.compare import ignore, known_types, managed_fields, predicted
 from streams.drift.compare.applied import NOBODY, Owned, Walk, ownership_of
 from streams.drift.compare.changes import Change, Comparison, UnjudgeableError, escape
+from streams.drift.compare.manifests import Reader
 from streams.drift.compare.options import CompareOptions
 from streams.drift.compare.policy import LAST_APPLIED, MANAGERS, policy_of
+from streams.drift.compare.stored import stored
+from streams.drift.compare.values import BY_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _DEFAULTS: Final = CompareOptions()
 _UNCOUNTED: Final = frozenset({"apiVersion", "kind", "metadata", "status"})
+_NOT_ROUND_TRIPPED: Final = frozenset({"Role", "ClusterRole"})
+"""What Flux passes on as it stands, since a round trip through Go's types would write `rules: null`."""
 _LAST_APPLIED_PATH: Final = "/metadata/annotations/" + escape(LAST_APPLIED)
 _LIVE_ONLY: Final = Comparison(exempt="nothing is desired: the object is an orphan, which is another finding")
 
@@ -68,11 +71,14 @@ def compare(
 def _changes(
     live: Document, desired: Document, answer: Document | None, options: CompareOptions, policy: Policy
 ) -> Iterable[Change]:
-    t = known_types.resolve(desired["apiVersion"], desired["kind"], options.known_fields)
+    read_by_value = known_types.READ_BY_VALUE if options.readings is BY_VALUE else policy.known_fields
+    t = known_types.resolve(desired["apiVersion"], desired["kind"], (*read_by_value, *options.known_fields))
     if answer is None:
-        changes = _by_applying(t, _stored(live), _stored(desired), options, policy)
+        changes = _by_applying(
+            t, stored(policy.reads(live)), stored(policy.reads(policy.applies(desired))), options, policy
+        )
     else:
-        found = predicted.whole(t, _stored(live), _stored(answer), policy)
+        found = predicted.whole(t, stored(live), stored(answer), policy)
         managers = _managers(options)
         changes = list(found if policy.foreign_writes else predicted.written_by(managers, found, answer))
     return (change for change in changes if change.path != _LAST_APPLIED_PATH)
@@ -90,8 +96,10 @@ def _managers(options: CompareOptions) -> tuple[str, ...]:
 
 
 def _by_applying(t: Type, live: Document, desired: Document, options: CompareOptions, policy: Policy) -> list[Change]:
-    owned = _ownership(t, live, options, policy)
-    walk = Walk(options.readings)
+    owned, client_side = _ownership(t, live, options, policy)
+    as_it_stands = not options.manifest or desired["kind"] in _NOT_ROUND_TRIPPED
+    reader = Reader() if as_it_stands else Reader(policy.unknown_fields, policy.fills)
+    walk = Walk(options.readings, reader, client_side=client_side)
     had, wanted = (
         {key: document["metadata"][key] for key in policy.metadata if key in document["metadata"]}
         for document in (live, desired)
@@ -105,8 +113,8 @@ def _counted(document: Document) -> Document:
     return {key: value for key, value in document.items() if key not in _UNCOUNTED}
 
 
-def _ownership(t: Type, live: Document, options: CompareOptions, policy: Policy) -> Owned:
-    """Return what the applying manager owns, and what others own."""
+def _ownership(t: Type, live: Document, options: CompareOptions, policy: Policy) -> tuple[Owned, bool]:
+    """Return what the applying manager owns and what others own, and whether it applies on its own side."""
     wanted = _managers(options)
     mine: list[managed_fields.FieldSet] = []
     others: list[managed_fields.FieldSet] = []
@@ -114,13 +122,14 @@ def _ownership(t: Type, live: Document, options: CompareOptions, policy: Policy)
         applied = entry.manager in wanted and entry.operation == "Apply" and not entry.subresource
         taken = bool(options.takes_over) and entry.manager.startswith(options.takes_over)
         (mine if applied or taken else others).append(entry.fields)
+    client_side = policy.client_side and not mine
     if policy.last_applied and not mine and (before := _last_applied(live)) is not None:
         mine.append(managed_fields.FieldSet(ownership_of(t, before)))
         others = []  # a client-side apply takes away what it applied before, whoever else owns it
     if not mine and not others:
-        return NOBODY
+        return NOBODY, client_side
     own = reduce(managed_fields.FieldSet.union, mine).tree if mine else None
-    return Owned(own, tuple(field_set.tree for field_set in others))
+    return Owned(own, tuple(field_set.tree for field_set in others)), client_side
 
 
 def _last_applied(live: Document) -> Document | None:
@@ -145,6 +154,8 @@ def _object(document: Any, name: str) -> Document:
     for key in ("apiVersion", "kind"):
         if not isinstance(document.get(key), str) or not document[key]:
             raise UnjudgeableError(f"{name} is no Kubernetes object: it says no {key}")
+    if document["kind"] == "List":
+        raise UnjudgeableError(f"{name} is a List of objects; judge its items one by one")
     if not isinstance(document.get("metadata"), dict):
         raise UnjudgeableError(f"{name} is no Kubernetes object: it has no metadata")
     return document
@@ -165,30 +176,3 @@ def _check_same(live: Document, other: Document, name: str) -> None:
         one, another = live["metadata"].get(key), other["metadata"].get(key)
         if one and another and one != another:
             raise UnjudgeableError(f"live and {name} are not the same object: {key} {one!r} and {another!r}")
-
-
-def _stored(document: Document) -> Document:
-    """Return a document as an API server keeps it, where that takes more than its type's table tells."""
-    if document["apiVersion"] == "v1" and document["kind"] == "Secret":
-        return _stored_secret(document)
-    aggregated = document["kind"] == "ClusterRole" and isinstance(document.get("aggregationRule"), dict)
-    if aggregated and document["apiVersion"].startswith("rbac.authorization.k8s.io/"):
-        # A controller fills the rules of an aggregated role; Kubernetes overwrites what anyone else says there.
-        return {key: value for key, value in document.items() if key != "rules"}
-    return document
-
-
-def _stored_secret(document: Document) -> Document:
-    """Return a Secret with `stringData` merged into `data`, and null values as empty ones."""
-    said, data = document.get("stringData"), document.get("data")
-    stored = {key: "" if value is None else value for key, value in (data or {}).items()}
-    for key, value in (said or {}).items():
-        stored[key] = _encoded(value)
-    kept = {key: value for key, value in document.items() if key not in ("data", "stringData")}
-    return {**kept, "data": stored} if stored else kept
-
-
-def _encoded(value: Any) -> Any:
-    if not isinstance(value, str) or is_masked(value):
-        return value  # a masked value stands for what it decodes to
-    return base64.b64encode(value.encode()).decode()

@@ -1,7 +1,8 @@
 """Fields of custom resources that are known to hold a type of Kubernetes.
 
-An API server keeps a custom resource's strings as they are written, so its own dry run tells `60s` from `1m0s`. The
-controllers that read these fields do not; so they are compared by value, as Argo CD does for `knownTypeFields`.
+An API server keeps a custom resource's strings as they are written, so a dry run tells `60s` from `1m0s`, and so do the
+engines that apply it. The controllers that read these fields do not; who wants them compared by value names them, as
+with Argo CD's `knownTypeFields`, or reads by value altogether.
 """
 
 from __future__ import annotations
@@ -43,37 +44,36 @@ def _durations(fields: Iterable[str]) -> KnownFields:
     return tuple((field, _DURATION) for field in fields)
 
 
-_BY_GROUP: Final = {
-    "source.toolkit.fluxcd.io": _durations(_TIMED),
-    "kustomize.toolkit.fluxcd.io": _durations(_TIMED),
-    "helm.toolkit.fluxcd.io": _durations(_HELM),
-    "image.toolkit.fluxcd.io": _durations(_TIMED),
-    "notification.toolkit.fluxcd.io": _durations(_TIMED),
-}
-_BY_KIND: Final = {
-    "cert-manager.io/Certificate": _durations(("spec.duration", "spec.renewBefore")),
-    "cert-manager.io/CertificateRequest": _durations(("spec.duration",)),
-    "cluster.x-k8s.io/Machine": _durations(f"spec.{field}" for field in _MACHINE),
-    "cluster.x-k8s.io/MachineDeployment": _durations(f"spec.template.spec.{field}" for field in _MACHINE),
-    "argoproj.io/Rollout": (("spec.template.spec", "core/v1/PodSpec"),),
-}
+BUILT_INTO_ARGO_CD: Final = (("argoproj.io/Rollout", (("spec.template.spec", "core/v1/PodSpec"),)),)
+"""What Argo CD reads so without being told."""
+
+READ_BY_VALUE: Final = (
+    *BUILT_INTO_ARGO_CD,
+    ("source.toolkit.fluxcd.io/*", _durations(_TIMED)),
+    ("kustomize.toolkit.fluxcd.io/*", _durations(_TIMED)),
+    ("helm.toolkit.fluxcd.io/*", _durations(_HELM)),
+    ("image.toolkit.fluxcd.io/*", _durations(_TIMED)),
+    ("notification.toolkit.fluxcd.io/*", _durations(_TIMED)),
+    ("cert-manager.io/Certificate", _durations(("spec.duration", "spec.renewBefore"))),
+    ("cert-manager.io/CertificateRequest", _durations(("spec.duration",))),
+    ("cluster.x-k8s.io/Machine", _durations(f"spec.{field}" for field in _MACHINE)),
+    ("cluster.x-k8s.io/MachineDeployment", _durations(f"spec.template.spec.{field}" for field in _MACHINE)),
+)
+"""What the controllers that own these fields read so, whatever an API server stores."""
 
 
 @lru_cache(maxsize=1_024)
-def resolve(api_version: str, kind: str, more: tuple[tuple[str, KnownFields], ...] = ()) -> Type:
-    """Return the type to compare a kind by; `more` adds known fields by `<group>/<Kind>`.
+def resolve(api_version: str, kind: str, known_fields: tuple[tuple[str, KnownFields], ...] = ()) -> Type:
+    """Return the type to compare a kind by; `known_fields` go by `<group>/<Kind>`, `<group>/*` for all of a group.
 
-    Raises UnjudgeableError where `more` names a type that Kubernetes does not publish.
+    Raises UnjudgeableError where `known_fields` name a type that Kubernetes does not publish.
     """
     published = type_of(api_version, kind)
     if published is not ANY:
         return published
     group = api_version.rpartition("/")[0]
-    fields = _BY_GROUP.get(group, ()) + _BY_KIND.get(f"{group}/{kind}", ())
-    for of_kind, extra in more:
-        if of_kind == f"{group}/{kind}":
-            fields += extra
-    return _overlay(fields)
+    wanted = (f"{group}/{kind}", f"{group}/*")
+    return _overlay(tuple(field for of_kind, fields in known_fields if of_kind in wanted for field in fields))
 
 
 def _overlay(fields: KnownFields) -> Type:

@@ -25,6 +25,8 @@ class CompareOptions:
     applying one takes for its own before it applies, as kustomize-controller does with `kubectl`. `known_fields` adds
     fields of custom resources, by `<group>/<Kind>`, that hold a type of Kubernetes. `readings` say when two spellings
     are one value: as the engines see it, or `values.BY_VALUE`, where `1Gi` and `1073741824` are no difference.
+    `manifest` tells whether desired is a whole manifest, which Flux reads through Go's types before it applies it,
+    rather than the part of an object that its manager owns.
     """
 
     managers: tuple[str, ...] = ()
@@ -32,6 +34,7 @@ class CompareOptions:
     takes_over: tuple[str, ...] = ()
     known_fields: tuple[tuple[str, KnownFields], ...] = ()
     readings: Readings = field(default_factory=lambda: AS_STORED)
+    manifest: bool = False
 
 
 def parse_options(raw: Any) -> CompareOptions:
@@ -41,7 +44,7 @@ def parse_options(raw: Any) -> CompareOptions:
     UnjudgeableError where it is anything else.
     """
     if raw is None:
-        return CompareOptions()
+        return CompareOptions(manifest=True)
     if not isinstance(raw, dict):
         raise UnjudgeableError(f"options are an object, not {type(raw).__name__}")
     if unknown := raw.keys() - {"manager", "ignore", "known_types"}:
@@ -56,6 +59,7 @@ def parse_options(raw: Any) -> CompareOptions:
         managers=tuple(managers),
         ignore=ignore.parse(raw.get("ignore")),
         known_fields=_known_fields(raw.get("known_types")),
+        manifest=True,
     )
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from abdrift.flux import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER
+from streams.drift.compare import known_types, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from streams.drift.compare.known_types import KnownFields
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 MANAGERS: Final = (KUSTOMIZE_CONTROLLER, HELM_CONTROLLER, "argocd-controller")
@@ -29,7 +32,11 @@ class Policy:
     `metadata` are the fields of metadata that count. `skips` (of either object) and `keeps` (of desired) are labels
     or annotations that exempt an object. `added_metadata` tells whether a label or an annotation that a dry run would
     take away counts; `foreign_writes` whether fields that a dry run sets for others, such as admission webhooks, do;
-    `last_applied` whether kubectl's annotation says what was applied before.
+    `last_applied` whether kubectl's annotation says what was applied before, `client_side` whether a client's merge is
+    predicted where the manager has no `Apply` entry. `unknown_fields` tells whether fields that
+    a published type does not have count, `fills` whether an absent required field is applied with its zero value.
+    `known_fields` are those of custom resources that are read as a type of Kubernetes. `reads` is what the engine makes
+    of an object of a few kinds before it compares, `applies` what it makes of a manifest alone.
     """
 
     metadata: tuple[str, ...] = ("labels", "annotations")
@@ -38,6 +45,12 @@ class Policy:
     added_metadata: bool = True
     foreign_writes: bool = True
     last_applied: bool = False
+    client_side: bool = False
+    unknown_fields: bool = True
+    fills: bool = False
+    known_fields: tuple[tuple[str, KnownFields], ...] = ()
+    reads: Callable[[Mapping[str, Any]], Mapping[str, Any]] = stored.unchanged
+    applies: Callable[[Mapping[str, Any]], Mapping[str, Any]] = stored.unchanged
 
     def exempts(self, live: Mapping[str, Any], desired: Mapping[str, Any]) -> str | None:
         """Return the label or annotation by which the object opts out, as `key=value`."""
@@ -61,10 +74,28 @@ def _marked(document: Mapping[str, Any], key: str, value: str) -> bool:
     return False
 
 
-_KUSTOMIZE: Final = Policy(skips=tuple(_KUSTOMIZE_SKIPS.items()), keeps=tuple(_KUSTOMIZE_KEEPS.items()))
-_HELM: Final = Policy(skips=tuple(_HELM_SKIPS.items()), added_metadata=False)
+_KUSTOMIZE: Final = Policy(
+    skips=tuple(_KUSTOMIZE_SKIPS.items()),
+    keeps=tuple(_KUSTOMIZE_KEEPS.items()),
+    unknown_fields=False,
+    fills=True,
+    reads=stored.metrics_once,
+    applies=stored.without_bad_bundle,
+)
+_HELM: Final = Policy(
+    skips=tuple(_HELM_SKIPS.items()),
+    added_metadata=False,
+    unknown_fields=False,
+    fills=True,
+    applies=stored.metrics_once,
+)
 _ARGO: Final = Policy(
-    metadata=("labels", "annotations", "finalizers", "ownerReferences"), foreign_writes=False, last_applied=True
+    metadata=("labels", "annotations", "finalizers", "ownerReferences"),
+    foreign_writes=False,
+    last_applied=True,
+    client_side=True,
+    reads=stored.endpoints_in_order,
+    known_fields=known_types.BUILT_INTO_ARGO_CD,
 )
 _ANY: Final = Policy(
     skips=tuple((_KUSTOMIZE_SKIPS | _HELM_SKIPS).items()),

@@ -43,11 +43,11 @@ def _map(t: Type, live: Mapping[str, Any], predicted: Mapping[str, Any], path: s
         return
     for key in {**live, **predicted}:
         here = f"{path}/{escape(key)}"
-        if key not in predicted:
-            if live[key] is not None:
-                yield Change(here, None, live[key], "add")
+        if key not in predicted or (t.known and predicted[key] is None):
+            if live.get(key) is not None or not t.known:
+                yield Change(here, None, live.get(key), "add")
         elif key not in live:
-            if predicted[key] is not None:
+            if predicted[key] is not None or not t.known:
                 yield Change(here, predicted[key], None, "remove")
         else:
             yield from differences(t.child(key), live[key], predicted[key], here)

@@ -6,6 +6,7 @@ is not in it, a custom resource, is of type `ANY`, whose lists are atomic and wh
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -32,10 +33,11 @@ _BYTES: Final = {
 class Type:
     """How one type is stored, merged and compared.
 
-    `known` is false for what Kubernetes does not publish. `form` names a parser of `values.PARSERS`.
+    `known` is false for what Kubernetes does not publish. `form` names a parser of `values.PARSERS`. `zeros` are the
+    fields that Go writes down even where they are empty, each with what it writes.
     """
 
-    __slots__ = ("defaults", "fields", "form", "items", "keys", "known", "merge", "name", "pointers", "values")
+    __slots__ = ("defaults", "fields", "form", "items", "keys", "known", "merge", "name", "pointers", "values", "zeros")
 
     def __init__(self, name: str = "", *, known: bool = True) -> None:
         self.name = name
@@ -48,6 +50,13 @@ class Type:
         self.form: str | None = _FORMS.get(name)
         self.defaults: Mapping[str, Any] = {}
         self.pointers: frozenset[str] = frozenset()
+        self.zeros: Mapping[str, Any] = {}
+
+    def merged(self, merge: Merge) -> Type:
+        """Return the same type as one place has it that merges it in a way of its own."""
+        other = copy(self)
+        other.merge = merge
+        return other
 
     def child(self, key: str) -> Type:
         """Return the type of a struct's field or of a map's value."""
@@ -72,10 +81,13 @@ class _Table:
         self.types = {name: Type(name) for name in document["types"]}
         for name, described in document["types"].items():
             self._fill(self.types[name], described)
+        for name, described in document["types"].items():
+            self._merge_apart(self.types[name], described.get("fields", {}))
 
     def _fill(self, target: Type, described: dict[str, Any]) -> None:
         target.defaults = self._defaults.get(target.name, {})
         target.pointers = frozenset(described.get("pointers", ()))
+        target.zeros = described.get("zeros", {})
         target.fields = {field: self._resolve(d) for field, d in described.get("fields", {}).items()}
         for field in target.fields:
             if (target.name, field) in _BYTES:
@@ -88,6 +100,12 @@ class _Table:
             target.merge = "keyed" if target.keys else "set" if described.get("set") else "atomic"
         elif described.get("atomic"):
             target.merge = "atomic"
+
+    def _merge_apart(self, target: Type, fields: dict[str, Any]) -> None:
+        """Take note of the fields that merge otherwise than their type does elsewhere."""
+        for field, described in fields.items():
+            if isinstance(described, dict) and "type" in described:
+                target.fields[field] = target.fields[field].merged("atomic" if described.get("atomic") else "granular")
 
     def _resolve(self, described: str | dict[str, Any]) -> Type:
         if isinstance(described, str):

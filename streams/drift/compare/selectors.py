@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from streams.drift.compare.changes import UnjudgeableError
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ _FIELDS: Final = ("group", "version", "kind", "name", "namespace")
 _SELECTORS: Final = {"labelSelector": "labels", "annotationSelector": "annotations"}
 KEYS: Final = frozenset((*_FIELDS, *_SELECTORS))
 _MAX_PATTERN_CHARS: Final = 512
+_CACHED_MATCHES: Final = 16_384
 _SET_TERM: Final = re.compile(r"(\S+)\s+(in|notin)\s+\(([^)]*)\)")
 _EQUAL_TERM: Final = re.compile(r"([^\s=!]+)\s*(==|=|!=)\s*([^\s=!]*)")
 _EXISTS_TERM: Final = re.compile(r"(!?)\s*([^\s=!]+)")
@@ -39,7 +43,7 @@ class Target:
             "name": metadata.get("name"),
             "namespace": metadata.get("namespace"),
         }
-        return all(_compiled(pattern).fullmatch(str(said[f] or "")) for f, pattern in self.patterns) and all(
+        return all(_matches(pattern, str(said[f] or "")) for f, pattern in self.patterns) and all(
             _selected(selector, metadata.get(part) or {}) for part, selector in self.selectors
         )
 
@@ -55,7 +59,7 @@ def parse_target(raw: Mapping[str, Any]) -> Target:
     given = {key: str(value) for key, value in raw.items() if value}
     for key in _FIELDS:
         if key in given:
-            _compiled(given[key])
+            _matches(given[key], "")
     for key in _SELECTORS:
         if key in given:
             _selected(given[key], {})
@@ -65,13 +69,16 @@ def parse_target(raw: Mapping[str, Any]) -> Target:
     )
 
 
-@lru_cache(maxsize=1_024)
-def _compiled(pattern: str) -> re.Pattern[str]:
+@lru_cache(maxsize=_CACHED_MATCHES)
+def _matches(pattern: str, text: str) -> bool:
+    """Whether a text matches as a whole, by RE2 as in Go: in time that is linear in the text, whatever the pattern."""
     if len(pattern) > _MAX_PATTERN_CHARS:
         raise UnjudgeableError(f"a target's pattern is longer than {_MAX_PATTERN_CHARS} characters")
+    if pattern == "*":
+        return True
     try:
-        return re.compile(".*" if pattern == "*" else pattern)
-    except re.error as error:
+        return bool(pc.match_substring_regex(pa.scalar(text), f"^(?:{pattern})$").as_py())
+    except pa.ArrowInvalid as error:
         raise UnjudgeableError(f"{pattern!r} is no regular expression: {error}") from error
 
 

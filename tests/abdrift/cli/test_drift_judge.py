@@ -77,6 +77,12 @@ def test_an_ignored_difference_is_none(files: tuple[str, str]) -> None:
         pytest.param("a: [", "neither YAML nor JSON", id="broken"),
         pytest.param("- 1", "holds no Kubernetes object", id="a list"),
         pytest.param("a: 1", "says no apiVersion", id="no object"),
+        pytest.param("a: 1\na: 2", "'a' is there twice", id="a key twice"),
+        pytest.param("a: .nan", "what JSON does not have: nan", id="no number"),
+        pytest.param("a: !!binary aGk=", "what JSON does not have", id="a tag of YAML's"),
+        pytest.param("a: !!python/name:os.system x", "neither YAML nor JSON", id="a tag of Python's"),
+        pytest.param("? [a]\n: b", "neither YAML nor JSON", id="a list as a key"),
+        pytest.param("apiVersion: v1\nkind: List\nitems: []", "one by one", id="a list of objects"),
         pytest.param(
             "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
             + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join([f'*{chr(97 + i)}'] * 10)}]\n" for i in range(7)),
@@ -90,6 +96,36 @@ def test_what_cannot_be_judged_says_why(files: tuple[str, str], tmp_path: Path, 
     done = run(*files)
     assert done.exit_code == drift_judge.UNJUDGEABLE
     assert says in " ".join(done.output.split())
+
+
+def test_yaml_reads_as_kubernetes_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("a: 12:30\nb: 1e3\nc: 2026-01-01\n8: 0644\nd: -.5\ne: 0x1F\nf: yes\ng: 1.2.3\n")
+    assert drift_judge._read(tmp_path / "one.yaml") == {
+        "a": "12:30",
+        "b": 1000,
+        "c": "2026-01-01",
+        "8": 420,
+        "d": -0.5,
+        "e": 31,
+        "f": True,
+        "g": "1.2.3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "identity"),
+    [
+        pytest.param(b'{"id": "a", "live": NaN}', "a", id="no number"),
+        pytest.param(b'{"id":7,"live":', 7, id="cut off"),
+        pytest.param(b'{"id":"a\xff","live":null}', None, id="no text"),
+        pytest.param(b'{"live": {"id": "b"}, }', None, id="another id"),
+        pytest.param(b'{"id":"a","live":' + b"[" * 5_000, "a", id="nested too deeply"),
+    ],
+)
+def test_a_broken_line_keeps_its_id(line: bytes, identity: Any) -> None:
+    answer = drift_judge._answered(line, {})
+    assert answer["id"] == identity
+    assert "no JSON" in answer["error"]
 
 
 def test_a_missing_file_says_so(files: tuple[str, str]) -> None:

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 from tests.oracle import engines
-from tests.streams.drift.compare import pairs
+from tests.streams.drift.compare import edges, pairs
 
 ANSWERS = Path(__file__).parent / "corpus" / "answers.jsonl"
 
 
 def main() -> None:
-    answers = engines.ask(pairs.cases())
+    answers = engines.ask(pairs.cases() + edges.cases())
     lines = [json.dumps({"id": name, "engines": answers[name]}, sort_keys=True) for name in sorted(answers)]
     ANSWERS.write_text("\n".join(lines) + "\n")
 

@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 
 from streams.drift.compare import compare
+from streams.drift.compare.managed_fields import entries_of
 from streams.drift.compare.options import parse_options
-from tests.streams.drift.compare import pairs
+from tests.streams.drift.compare import edges, pairs
 from tests.streams.drift.compare.record import ANSWERS
 
-CASES = pairs.cases()
+CASES = pairs.cases() + edges.cases()
 
 # Where the judge answers otherwise than the engine it follows, and why; docs/decisions/0003-drift-judge.md has more.
 DEVIATIONS = {
     "aggregated-roles/rules-said": "a controller fills an aggregated role's rules",
     "custom-resources/null-desired": "an API server drops null, which the oracle's schemaless one keeps",
     "defaults/claim-template": "an API server fills in the embedded kind, which the oracle's one does not",
-    "durations/spelled-otherwise": "Flux's own field is a duration, as Argo CD's knownTypeFields would say",
+    "edges/rollout-quantity/argocd": "Argo CD reads a Rollout's pods as Kubernetes' own; its engine alone does not",
+    "edges/rollout-zero-values/argocd": "as before",
     "ignore/root": "Flux's jsondiff excludes the whole object, its ssa does not",
     "nothing/rules-null": "Argo CD and Kubernetes read no rules and null alike",
     "secrets/null-value": "Argo CD reads null as empty, as an API server does",
@@ -29,7 +31,10 @@ DEVIATIONS = {
 def followed(case: dict[str, Any]) -> str:
     manager = case.get("options", {}).get("manager", "")
     if manager == "argocd-controller":
-        return "argo-server-side" if "predicted_live" in case else "argo-structured-merge"
+        if "predicted_live" in case:
+            return "argo-server-side"
+        applied = any(entry.operation == "Apply" for entry in entries_of(case["live"] or {}))
+        return "argo-structured-merge" if applied else "argo-client-side"
     return "flux-jsondiff" if manager == "helm-controller" else "flux-ssa"
 
 

@@ -60,6 +60,8 @@ def test_a_part_is_judged_without_what_is_ignored_in_it() -> None:
         pytest.param({"target": {"kind": "x"}}, "neither paths nor managers", id="nothing to ignore"),
         pytest.param({"jqPathExpressions": [".spec"]}, "jqPathExpressions", id="jq"),
         pytest.param({"paths": ["/a"], "target": {"kind": "("}}, "regular expression", id="bad pattern"),
+        pytest.param({"paths": ["/a"], "target": {"kind": "(?=a)"}}, "regular expression", id="no pattern of Go's"),
+        pytest.param({"paths": ["/a"], "target": "web"}, "target is an object", id="no target"),
         pytest.param({"paths": ["/a"], "target": {"labelSelector": "a ! b"}}, "no selector", id="bad selector"),
         pytest.param({"paths": ["/a"], "target": {"labels": "x"}}, "a target has no", id="unknown key"),
     ],
@@ -67,3 +69,10 @@ def test_a_part_is_judged_without_what_is_ignored_in_it() -> None:
 def test_bad_rules_say_the_way_out(rules: Any, says: str) -> None:
     with pytest.raises(UnjudgeableError, match=says):
         parse_options({"ignore": rules})
+
+
+def test_no_pattern_takes_long() -> None:
+    name = "a" * 200
+    live, desired = (put(document, {"/metadata/name": name}) for document in (SCALED, DEPLOYMENT))
+    rule = {"paths": ["/spec/replicas"], "target": {"name": "(a+)+b"}}
+    assert compare(live, desired, parse_options({"ignore": rule})).paths == BOTH

@@ -19,6 +19,7 @@ from tests.streams.drift.compare.pairs import (
     POD,
     RELEASE,
     SERVER_FILLED,
+    SERVICE,
     WIDGET,
     entry,
     obj,
@@ -89,6 +90,9 @@ def test_what_is_live_and_not_desired_is_no_change() -> None:
         pytest.param(CONFIGMAP, {"kind": "ConfigMap"}, "no apiVersion", id="no apiVersion"),
         pytest.param(CONFIGMAP, {"apiVersion": "v1", "kind": "ConfigMap"}, "no metadata", id="no metadata"),
         pytest.param(None, None, "null", id="nothing at all"),
+        pytest.param(
+            {"apiVersion": "v1", "kind": "List", "items": []}, CONFIGMAP, "one by one", id="a list of objects"
+        ),
     ],
 )
 def test_what_cannot_be_judged_says_why(live: Any, desired: Any, says: str) -> None:
@@ -122,9 +126,32 @@ def test_known_types_can_be_added() -> None:
         compare(live, desired, parse_options({"known_types": {"example.com/Widget": {"spec.every": "x"}}}))
 
 
-def test_a_release_may_spell_its_interval_otherwise() -> None:
-    assert not compare(put(RELEASE, {"/spec/interval": "600s"}), RELEASE).modified
-    assert compare(put(RELEASE, {"/spec/interval": "601s"}), RELEASE).paths == ["/spec/interval"]
+def test_a_release_may_spell_its_interval_otherwise_only_where_values_are_read() -> None:
+    respelled = put(RELEASE, {"/spec/interval": "600s"})
+    assert compare(respelled, RELEASE).paths == ["/spec/interval"], "an API server keeps the text"
+    assert not compare(respelled, RELEASE, CompareOptions(readings=BY_VALUE)).modified
+    other = put(RELEASE, {"/spec/interval": "601s"})
+    assert compare(other, RELEASE, CompareOptions(readings=BY_VALUE)).paths == ["/spec/interval"]
+
+
+def test_what_is_no_manifest_leaves_out_what_its_manager_does_not_own() -> None:
+    live = put(SERVICE, {"/spec/ports/1/targetPort": 9})
+    part = put(SERVICE, {"/spec/ports/1/targetPort": GONE, "/spec/newer": 1})
+    assert compare(live, part, CompareOptions(managers=(FLUX,))).paths == ["/spec/newer"]
+    manifest = parse_options({"manager": FLUX})
+    assert compare(live, part, manifest).paths == ["/spec/ports/1/targetPort"], "Flux applies a zero, the port returns"
+
+
+def test_a_value_may_hold_any_sign() -> None:
+    desired = put(CONFIGMAP, {"/metadata/finalizers": ["a#b/c"]})
+    assert compare(CONFIGMAP, desired, CompareOptions(managers=("argocd-controller",))).modified
+
+
+def test_what_a_dry_run_leaves_empty_is_taken_away() -> None:
+    live = put(DEPLOYMENT, SERVER_FILLED)
+    answer = owned(put(live, {POD + "/containers": None}), entry("argocd-controller", DEPLOYMENT))
+    options = CompareOptions(managers=("argocd-controller",))
+    assert compare(live, DEPLOYMENT, options, answer).paths == [POD + "/containers"]
 
 
 def test_what_kubectl_applied_before_is_given_up_when_nobody_applied_on_the_server() -> None:
