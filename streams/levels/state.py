@@ -118,7 +118,8 @@ class State:
         self.minute, self.beat = now_ms // keys.MINUTE_MS, beat
         self.began = self.began or beat
         self.settled += 1
-        return sorted(said)
+        # Where a gap has both fire and be forgotten what waited, the last word counts.
+        return sorted({(word.cluster, word.subject, word.rule): word for word in said}.values())
 
     def declare(self, policy: HealthPolicy, beat: int) -> list[Word]:
         """Put other rules in force at a beat; what is said under rules that are gone is taken back."""

@@ -121,6 +121,11 @@ def test_a_series_that_is_said_to_have_ended_is_withdrawn_at_once() -> None:
     assert states(partition) == [(15, "deep", "firing"), (60, "deep", "clear")]
 
 
+def test_what_fired_before_a_gap_of_hours_is_not_left_firing() -> None:
+    partition = Partition().tell((T0 - 1, policy(rule())), scrape(0, 12.0), (T0 + 2 * 3_600_000, None))
+    assert states(partition) == [(7200, "deep", "clear")]
+
+
 def test_a_workload_fires_while_one_of_its_pods_does() -> None:
     pods = [{"namespace": "shop", "pod": f"web-5f6d8c7b9d-x2vz{n}"} for n in "bcd"]
     rows = [[12.0, 11.0, 1.0], [1.0, 30.0, 1.0], [1.0, 1.0, 1.0]]
