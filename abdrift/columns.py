@@ -244,7 +244,7 @@ def _text(column: Column, array: pa.DictionaryArray, first: Sent | None) -> Text
     if isinstance(first, Text) and len(first.words) == len(words):
         return Text(words, first.indices, first.codes)
     indices = array.indices
-    codes = indices.to_numpy()
+    codes = _addable(indices.to_numpy())
     if codes.dtype.kind != "u" or codes.max(initial=0) >= len(words):
         array.validate(full=True)
     return Text(words, indices, codes)
@@ -261,9 +261,9 @@ def _numbers(
     if column.before is not None and BEFORE in told:
         before = read(signal, (signal.column(column.before),), batch)[column.before]
         if isinstance(before, Numbers) and least <= base <= most:
-            return Numbers(distances, base, before)
+            return Numbers(_addable(distances), base, before)
     elif least <= base and base + int(distances.max(initial=0)) <= most:
-        return Numbers(distances, base)
+        return Numbers(_addable(distances), base)
     raise BadFrame("wrong-type", f"column {column.name!r} holds what is no {column.type}")
 
 
@@ -284,8 +284,13 @@ def _has_nulls(array: pa.DictionaryArray) -> bool:
 
 def _as_sent(array: pa.Array) -> Sent:
     if isinstance(array, pa.DictionaryArray):
-        return Text(array.dictionary, array.indices, array.indices.to_numpy())
-    return Numbers(array.to_numpy()) if pa.types.is_integer(array.type) else array
+        return Text(array.dictionary, array.indices, _addable(array.indices.to_numpy()))
+    return Numbers(_addable(array.to_numpy())) if pa.types.is_integer(array.type) else array
+
+
+def _addable(integers: Ints) -> Ints:
+    """Return integers that may be added to signed ones: NumPy would make floats of the widest unsigned."""
+    return integers.astype(np.int64) if integers.dtype == np.uint64 else integers
 
 
 def _typed(column: Column, plain: pa.Array) -> pa.Array:

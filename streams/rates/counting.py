@@ -81,12 +81,13 @@ class _Block:
 
 def _blocks(pieces: Sequence[Piece]) -> Iterator[_Block]:
     """Cut a run into blocks: each ends with the frame that fills it."""
-    first, sizes = 0, list[int]()
-    for number, piece in enumerate(pieces):
-        sizes.append(piece.rows.stop - piece.rows.start)
-        if sum(sizes) >= _BLOCK_ROWS or number == len(pieces) - 1:
-            yield _Block(slice(first, number + 1), sizes)
-            first, sizes = number + 1, []
+    sizes = [piece.rows.stop - piece.rows.start for piece in pieces]
+    first = rows = 0
+    for number, size in enumerate(sizes):
+        rows += size
+        if rows >= _BLOCK_ROWS or number == len(sizes) - 1:
+            yield _Block(slice(first, number + 1), sizes[first : number + 1])
+            first, rows = number + 1, 0
 
 
 class _Column:

@@ -6,6 +6,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -235,6 +236,18 @@ def distances(column: pa.Array, **told: bytes) -> tuple[bytes, list[tuple[str, b
     at = batch.schema.get_field_index("count")
     field = batch.schema.field(at).with_metadata({f"abdrift.{name}": content for name, content in told.items()})
     return record(pa.RecordBatch.from_arrays(batch.columns, schema=batch.schema.set(at, field)))
+
+
+@pytest.mark.parametrize("base", [-(2**31), -1, 0, 2**31 - 41])
+def test_the_widest_unsigned_integers_are_read_as_others(base: int) -> None:
+    value, headers = distances(pa.array(range(40), pa.uint64()), base=b"%d" % base)
+    frame = frames.decode(value, headers, ("count",))
+    (column,) = frame.columns.values()
+    assert (column.distances + np.int64(column.base)).tolist() == list(range(base, base + 40))
+    assert frame.batch.column("count").to_pylist() == list(range(base, base + 40))
+    named = pa.DictionaryArray.from_arrays(pa.array([1] * 40, pa.uint64()), pa.array(["a", "b"]))
+    (column,) = frames.decode(*record(batch_of(ROWS, cluster=named)), ("cluster",)).columns.values()
+    assert np.can_cast(column.codes.dtype, np.int64)
 
 
 NULL_IN_DICTIONARY = pa.DictionaryArray.from_arrays(pa.array([0] * 40), pa.array([None, "c"]))
