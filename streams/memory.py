@@ -11,10 +11,12 @@ from typing import Final
 
 import pyarrow as pa
 
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Of glibc's malloc.h."""
-LARGE_BYTES: Final = 1 << 20
-"""Mapping less costs more than it saves: a frame's columns come and go a thousand times a second."""
+LARGE_BYTES: Final = 2 << 20
+"""Mapping less costs more than it saves: what a batch adds up comes and goes all the time."""
+_KEPT_BYTES: Final = 16 << 20
+"""At the end of what is not mapped. Without this glibc gives each end back at once, and asks for it again."""
 _ARENAS: Final = 2
 
 
@@ -25,4 +27,5 @@ def return_what_is_freed() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
+            mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
             mallopt(_ARENA_MAX, _ARENAS)
