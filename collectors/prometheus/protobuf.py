@@ -10,6 +10,8 @@ from typing import Final
 _MAX_VARINT_BYTES: Final = 10
 _MASK: Final = (1 << 64) - 1
 _MORE: Final = 0x80
+_SHORT_KEYS: Final = frozenset(number << 3 | 2 for number in range(1, 16))
+"""Of BYTES fields up to 15."""
 
 
 class Wire(IntEnum):
@@ -58,6 +60,12 @@ def fields(raw: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int, int]
 
     """
     while at < stop:
+        key = raw[at]
+        if key in _SHORT_KEYS and at + 1 < stop and raw[at + 1] < _MORE and at + 2 + raw[at + 1] <= stop:
+            # As nearly all are: a key and a length of one byte each.
+            start, at = at + 2, at + 2 + raw[at + 1]
+            yield key >> 3, Wire.BYTES, start, at
+            continue
         key, start = varint(raw, at, stop)
         number, wire = key >> 3, key & 7
         if not number:

@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 _SAMPLES_AT_ONCE: Final = 500
 """So many are read before others get their turn."""
 
+_MOST_PAST_MS: Final = 7 * 24 * 3_600_000
+_MOST_FUTURE_MS: Final = 600_000
+"""Samples of other times are left out, as by the receiver of remote write."""
+
 
 class Outlet(Protocol):
     """Where samples go; `collectors.framing.Framer` is one."""
@@ -139,6 +143,9 @@ class TargetScraper:
                     continue
                 has_time = job.honor_timestamps and sample.time_ms is not None
                 time_ms = sample.time_ms if has_time and sample.time_ms is not None else now_ms
+                if not now_ms - _MOST_PAST_MS <= time_ms <= now_ms + _MOST_FUTURE_MS:
+                    suppressed["time"] += 1
+                    continue
                 found.samples[named] = sample, sample.value, time_ms
                 if not has_time:
                     found.ends.add(named)

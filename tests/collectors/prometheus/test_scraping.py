@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from abdrift.signals import samples
 from abdrift.signals.samples import labels_of
 from collectors.framing import Framer, FramerSettings
+from collectors.prometheus import exposition
 from collectors.prometheus.cardinality import SeriesLimits
 from collectors.prometheus.catalogue import Catalogue
 from collectors.prometheus.fetching import ScrapeError
@@ -25,6 +29,24 @@ TEXT, OPENMETRICS = "text/plain", "application/openmetrics-text"
 OWN = {"instance": "a:9100", "job": "node"}
 REPORTS = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling"}
 REPORTS |= {"scrape_series_added"}
+
+PIECES = [
+    "x",
+    "{",
+    "}",
+    'a="b"',
+    ",",
+    '"',
+    "\\",
+    " 1",
+    " NaN",
+    " 1e3",
+    "\n",
+    "# TYPE x counter\n",
+    "# EOF",
+    " # {} 1",
+    "_total",
+]
 
 
 class World:
@@ -126,6 +148,21 @@ async def test_a_targets_times(honor: bool, age_ms: int) -> None:
     assert of_target(await world.scraped(f"x 1 {NOW_MS}\n")) == {"x": [(OWN, 1, age_ms)]}
     gone = of_target(await world.scraped(""))
     assert gone == ({} if honor else {"x": [(OWN, "stale", 0)]})
+
+
+@pytest.mark.parametrize("time", ["1", "1e300", "-1e300", "99999999999999999999", str(NOW_MS + 10**9)])
+async def test_times_that_cannot_be_are_left_out(time: str) -> None:
+    found = await World().scraped(f"x 1 {time}\ny 1\n")
+    assert of_target(found) in ({"y": [(OWN, 1, 0)]}, {})
+    assert found["up"][0][1] == (1 if "y" in found else 0)
+
+
+@settings(deadline=None)
+@given(text=st.text(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=20).map("".join), strict=st.booleans())
+def test_any_answer_is_read_or_unreadable(text: str, strict: bool) -> None:
+    with suppress(exposition.UnreadableError):
+        for sample in exposition.samples(text.encode(), OPENMETRICS if strict else TEXT):
+            assert sample.labels["__name__"] is not None
 
 
 async def test_a_series_that_goes_away_is_stale_once() -> None:
