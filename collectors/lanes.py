@@ -72,7 +72,12 @@ class FramerSettings(BaseModel):
     partitions: int = Field(default=DEFAULT_PARTITIONS, ge=1)
     max_rows: int = Field(default=10_000, ge=1, le=MAX_ROWS)
     max_age_ms: int = Field(default=1_000, ge=1)
-    linger_ms: int = Field(default=10, ge=0, le=20, description="How long an urgent row waits for company.")
+    linger_ms: int = Field(
+        default=10,
+        ge=0,
+        le=10_000,
+        description="How long an urgent row waits for company. Above 20 it is felt; a costly link may be worth it.",
+    )
     max_raw_bytes: int = Field(default=4 * 1024 * 1024, ge=1, description="Rows' bytes before encoding.")
     max_value_bytes: int = Field(default=900_000, ge=1_000, description="A larger frame is split.")
     buffer_rows: int = Field(default=50_000, ge=1, description="Rows a source may hold; beyond it, it waits.")

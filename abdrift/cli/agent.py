@@ -50,6 +50,9 @@ def agent(
     ] = None,
     secrets: Annotated[bool, typer.Option(help="Watch Secrets that an inventory names; values are masked.")] = False,
     heartbeat_seconds: Annotated[float, typer.Option(min=0.2, help="Between heartbeats.")] = 5.0,
+    linger_ms: Annotated[
+        int, typer.Option(min=0, max=10_000, help="How long a change waits for others, so that fewer bytes are sent.")
+    ] = 10,
     spool_bytes: SpoolOption = 0,
     budget_bytes: BudgetOption = None,
     gateway: GatewayOption = None,
@@ -68,18 +71,19 @@ def agent(
     configs = [
         _config(member, directory, secrets=secrets, heartbeat_seconds=heartbeat_seconds) for member in named.clusters
     ]
-    run_until_stopped(_run(configs, kafka, options, directory))
+    run_until_stopped(_run(configs, kafka, options, directory, linger_ms))
 
 
 async def _run(
-    configs: Sequence[KubernetesConfig], kafka: KafkaSettings, options: UplinkOptions, directory: Path
+    configs: Sequence[KubernetesConfig], kafka: KafkaSettings, options: UplinkOptions, directory: Path, linger_ms: int
 ) -> None:
     masker = Masker(masking_key(directory))
     source = configs[0].source if len(configs) == 1 else "kubernetes"
     async with uplink(kafka, options, directory, source) as up:
         tell_ready()
         log.info("watching %d clusters", len(configs))
-        await run_many(configs, up.send, masker=masker, settings=FramerSettings(partitions=up.partitions))
+        settings = FramerSettings(partitions=up.partitions, linger_ms=linger_ms)
+        await run_many(configs, up.send, masker=masker, settings=settings)
 
 
 def _config(member: Member, directory: Path, *, secrets: bool, heartbeat_seconds: float) -> KubernetesConfig:

@@ -56,6 +56,7 @@ class Load:
     cut_seconds: float = 120.0
     edits_per_second: float = 2.0
     heartbeat_seconds: float = 60.0
+    linger_ms: int = 1_000
     settle_seconds: float = 10.0
     """For the agent to start, and to find its cluster again."""
 
@@ -90,7 +91,7 @@ class Trial:
         return program(
             *("agent", "--cluster", self.cluster.name, "--kubeconfig", str(self._folder / "kubeconfig.yaml")),
             *("--data", str(self._folder / "agent"), "--spool-bytes", str(64 * 1024 * 1024)),
-            *("--heartbeat-seconds", str(self._load.heartbeat_seconds)),
+            *("--heartbeat-seconds", str(self._load.heartbeat_seconds), "--linger-ms", str(self._load.linger_ms)),
             *("--gateway", f"https://127.0.0.1:{self._proxy.port}"),
             *("--gateway-token", str(self._folder / "token"), "--gateway-ca", str(self._folder / "pki" / "ca.crt")),
             log=self._folder / "agent.log",
