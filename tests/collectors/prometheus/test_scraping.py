@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abdrift.signals import samples
@@ -157,7 +157,7 @@ async def test_times_that_cannot_be_are_left_out(time: str) -> None:
     assert found["up"][0][1] == (1 if "y" in found else 0)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=st.text(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=20).map("".join), strict=st.booleans())
 def test_any_answer_is_read_or_unreadable(text: str, strict: bool) -> None:
     with suppress(exposition.UnreadableError):

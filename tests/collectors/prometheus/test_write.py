@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abdrift.signals.samples import STALE_NAN, labels_of
@@ -276,7 +276,7 @@ SERIES = st.builds(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(series=st.lists(SERIES, max_size=6))
 def test_any_request_is_decoded(protocol: Protocol, series: list[Series]) -> None:
     known = catalogue()
@@ -287,7 +287,7 @@ def test_any_request_is_decoded(protocol: Protocol, series: list[Series]) -> Non
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     series=st.lists(SERIES, max_size=4),
     flips=st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 255)), min_size=1, max_size=6),
@@ -310,7 +310,7 @@ def test_damaged_requests_end_in_the_protocols_error(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(raw=st.binary(max_size=60))
 def test_any_bytes_end_in_the_protocols_error(protocol: Protocol, raw: bytes) -> None:
     for attempt in (raw, b"\x0a" + raw, b"\x22\x00\x2a" + raw):
@@ -320,13 +320,13 @@ def test_any_bytes_end_in_the_protocols_error(protocol: Protocol, raw: bytes) ->
             continue
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(raw=st.binary(max_size=500))
 def test_snappy_blocks_are_undone(raw: bytes) -> None:
     assert snappy.decompressed(compressed(raw), 500) == raw
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(raw=st.binary(max_size=80))
 def test_what_is_no_snappy_block_is_malformed(raw: bytes) -> None:
     with suppress(MalformedError, snappy.TooLargeError):
