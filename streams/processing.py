@@ -5,8 +5,10 @@ one is refused. Of a pure step the batch is halved until that record stands alon
 (`OpenedStep`) is opened anew and given the batch record by record.
 """
 
+import contextlib
+import gc
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol
 
@@ -177,7 +179,8 @@ class _PurePartition(Generic[CellT]):
 
     def __init__(self, processor: Processor[CellT], cells: dict[str, bytes]) -> None:
         self._processor = processor
-        self._cells = {key: processor.decode_cell(cells.pop(key)) for key in list(cells)}
+        with _uncollected():
+            self._cells = {key: processor.decode_cell(cells.pop(key)) for key in list(cells)}
 
     def run(self, records: Sequence[Record], setting: Setting) -> Processed[CellT]:
         return self._processor.run(self._cells, records, setting)
@@ -248,6 +251,21 @@ class _OpenPartition:
 
 def _batch(inputs: Sequence[Input], setting: Setting) -> Batch:
     return Batch(setting.partition, setting.partitions, inputs, setting.lag_ms, setting.restoring)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector away: it would look through all cells again and again while they are decoded.
+
+    They are frozen and hold no cycles, so it would find nothing, for two thirds of the time that they take.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _overlaid(cells: Mapping[str, CellT], changes: Mapping[str, CellT | None]) -> Mapping[str, CellT]:
