@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-
-class FleetFileError(ValueError):
-    """A fleet file that cannot be used; the message names the place and the way out."""
+from abdrift import configuration
+from abdrift.configuration import ConfigurationError
 
 
 class Member(BaseModel):
@@ -39,22 +38,13 @@ class Fleet(BaseModel):
         """Read a YAML or JSON file.
 
         Raises:
-            FleetFileError: it cannot be read, or is no fleet.
+            ConfigurationError: it cannot be read, or is no fleet.
 
         """
-        try:
-            fleet = cls.model_validate(yaml.safe_load(path.read_text()))
-        except OSError as error:
-            raise FleetFileError(f"{path}: {error.strerror}") from error
-        except yaml.YAMLError as error:
-            raise FleetFileError(f"{path} is no YAML: {error}") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise FleetFileError(f"{path}: {place}: {first['msg']} ({error.error_count()} errors)") from error
+        fleet = configuration.load(cls, path)
         names = [member.name for member in fleet.clusters]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
-            raise FleetFileError(f"{path}: {doubled[0]} is named twice; names are unique in a fleet")
+            raise ConfigurationError(f"{path}: {doubled[0]} is named twice; names are unique in a fleet")
         return fleet
 
     def write(self, path: Path) -> None:

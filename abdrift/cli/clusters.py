@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from abdrift.fleet import Fleet, FleetFileError, Member
+from abdrift.configuration import ConfigurationError
+from abdrift.fleet import Fleet, Member
 
 FleetOption = Annotated[
     Path | None, typer.Option("--fleet", help="A YAML file of many clusters instead of --cluster.", dir_okay=False)
@@ -35,7 +36,7 @@ def clusters(
             raise typer.BadParameter("give either --fleet or --cluster with its options", param_hint="--fleet")
         try:
             return Fleet.load(fleet)
-        except FleetFileError as error:
+        except ConfigurationError as error:
             raise typer.BadParameter(str(error), param_hint="--fleet") from error
     if cluster is None:
         raise typer.BadParameter("name the cluster, or give a --fleet file", param_hint="--cluster")

@@ -13,8 +13,8 @@ from rich.table import Table
 from abdrift.cli import fleet, printing
 from abdrift.cli.kafka import with_kafka
 from abdrift.clock import wall_clock_ms
+from abdrift.configuration import ConfigurationError
 from abdrift.facts.inventory import ClusterInventory
-from abdrift.fleet import FleetFileError
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.topics import FLEET_INVENTORY, OBJECTS
 from collectors.delivery import kafka_send
@@ -101,7 +101,7 @@ def _records(files: list[Path], folders: list[Path], kubeconfigs: list[Path]) ->
         found += [record for path in folders for record in das_schiff.read(path)]
         for path in kubeconfigs:
             found += asyncio.run(cluster_api.read(KubernetesConfig(cluster="management", kubeconfig=path)))
-    except (FleetFileError, das_schiff.LayoutError, cluster_api.ClusterApiError) as error:
+    except (ConfigurationError, das_schiff.LayoutError, cluster_api.ClusterApiError) as error:
         printing.fail(str(error))
     return found
 

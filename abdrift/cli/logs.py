@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from abdrift import paths
+from abdrift import configuration, paths
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.clock import wall_clock_ms
+from abdrift.configuration import ConfigurationError
 from abdrift.kafka import KafkaSettings, consumer, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import LOGS
@@ -18,7 +19,7 @@ from collectors.dead_letters import DeadLetters
 from collectors.delivery import kafka_send
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
-from collectors.logs.topics import Parts, TopicReader, TopicsConfig, TopicsConfigError
+from collectors.logs.topics import Parts, TopicReader, TopicsConfig
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +85,9 @@ def from_kafka(
     prepare(log_level, metrics)
     source = f"logs-from-kafka/{instance or socket.gethostname()}"
     try:
-        settings = TopicsConfig.load(config)
+        settings = configuration.load(TopicsConfig, config)
         run_until_stopped(_run(settings, kafka, source, data or paths.data_dir() / "logs"))
-    except TopicsConfigError as error:
+    except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--config") from error
 
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from abdrift import paths
+from abdrift import configuration, paths
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.clock import wall_clock_ms
+from abdrift.configuration import ConfigurationError
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import ALERTS
@@ -25,7 +26,6 @@ from collectors.gateway import relay
 from collectors.logs import http, lumberjack
 from collectors.prometheus import receiver as remote_write
 from collectors.receiving import Handler, Receiver, ReceiverConfig, Wiring
-from collectors.receiving.config import ReceiverConfigError
 
 log = logging.getLogger(__name__)
 
@@ -127,15 +127,15 @@ def receive(
         raise typer.BadParameter("name a file; abdrift receive --example prints one", param_hint="--config")
     prepare(log_level, metrics)
     try:
-        settings = ReceiverConfig.load(config)
+        settings = configuration.load(ReceiverConfig, config)
         run_until_stopped(_run(settings, kafka, data or paths.data_dir() / "receive"))
-    except ReceiverConfigError as error:
+    except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--config") from error
 
 
 async def _run(config: ReceiverConfig, kafka: KafkaSettings, directory: Path) -> None:
     if unknown := sorted(set(config.handlers) - set(HANDLERS)):
-        raise ReceiverConfigError(f"handlers: there is no {unknown[0]!r}; there are {', '.join(sorted(HANDLERS))}")
+        raise ConfigurationError(f"handlers: there is no {unknown[0]!r}; there are {', '.join(sorted(HANDLERS))}")
     framing = FramerSettings(partitions=await partition_count(kafka, ALERTS.name))
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(producer(kafka, linger_ms=0))
@@ -161,7 +161,7 @@ async def _listening(receiver: Receiver) -> AsyncIterator[Receiver]:
     try:
         await receiver.__aenter__()
     except OSError as error:
-        raise ReceiverConfigError(f"cannot listen: {error.strerror or error}; choose another address") from error
+        raise ConfigurationError(f"cannot listen: {error.strerror or error}; choose another address") from error
     try:
         yield receiver
     finally:

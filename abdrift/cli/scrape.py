@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from abdrift import paths
+from abdrift import configuration, paths
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.clock import wall_clock_ms
+from abdrift.configuration import ConfigurationError
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import SAMPLES
@@ -18,7 +19,7 @@ from collectors.delivery import kafka_send
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
 from collectors.prometheus import scraper
-from collectors.prometheus.scrape_config import ScrapeConfig, ScrapeConfigError
+from collectors.prometheus.scrape_config import ScrapeConfig
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,9 @@ def scrape(
     """Scrape Prometheus targets, /federate among them, and stream their samples into Kafka."""
     prepare(log_level, metrics)
     try:
-        settings = ScrapeConfig.load(config)
+        settings = configuration.load(ScrapeConfig, config)
         run_until_stopped(_run(settings, kafka, f"scrape/{instance}", data or paths.data_dir() / "scrape"))
-    except ScrapeConfigError as error:
+    except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--config") from error
 
 

@@ -25,7 +25,7 @@ def build(settings: Mapping[str, Any], wiring: Wiring) -> "Webhook":
     """Return the handler.
 
     Raises:
-        ReceiverConfigError: the settings are none.
+        ConfigurationError: the settings are none.
 
     """
     return Webhook(parsed(FluxConfig, wiring.name, settings), wiring)

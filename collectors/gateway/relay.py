@@ -29,7 +29,7 @@ def build(settings: Mapping[str, Any], wiring: Wiring) -> "Relay":
     """Return the handler.
 
     Raises:
-        ReceiverConfigError: the settings are none.
+        ConfigurationError: the settings are none.
 
     """
     return Relay(parsed(RelayConfig, wiring.name, settings), wiring)

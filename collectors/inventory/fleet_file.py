@@ -10,7 +10,7 @@ def read(path: Path) -> list[Record]:
     """Return a record for each cluster.
 
     Raises:
-        FleetFileError: it cannot be read, or is no fleet.
+        ConfigurationError: it cannot be read, or is no fleet.
 
     """
     origin = f"file {path.name}"

@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 from pydantic import Field, field_validator
 
+from abdrift.configuration import ConfigurationError
 from collectors.logs import intake
 from collectors.logs.events import EventsConfig, Origin, Reader
 from collectors.logs.intake import Parsed, Room
@@ -15,7 +16,6 @@ from collectors.receiving import (
     AuthKind,
     HttpHandler,
     Received,
-    ReceiverConfigError,
     RefusedError,
     Wiring,
     parsed,
@@ -97,14 +97,14 @@ def build(settings: Mapping[str, Any], wiring: Wiring) -> HttpHandler:
     """Return the handler that a section of the configuration describes.
 
     Raises:
-        ReceiverConfigError: it says what cannot be, or its key file can't be used.
+        ConfigurationError: it says what cannot be, or its key file can't be used.
 
     """
     config = parsed(HttpConfig, wiring.name, settings)
     try:
         return LogsHandler(config, wiring)
     except (OSError, ValueError) as error:
-        raise ReceiverConfigError(f"handlers.{wiring.name}.secrets.key_file: {error}") from error
+        raise ConfigurationError(f"handlers.{wiring.name}.secrets.key_file: {error}") from error
 
 
 def _sender(user_agent: str) -> str:

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from pydantic import Field, field_validator
 
+from abdrift.configuration import ConfigurationError
 from collectors.framing import NotDeliveredError
 from collectors.logs import beats, intake
 from collectors.logs.beats import Batch, Decoder, Event, FrameLimits, ProtocolError
 from collectors.logs.events import EventsConfig, Origin, Reader
 from collectors.logs.intake import Result
-from collectors.receiving import AuthKind, Connection, ReceiverConfigError, RefusedError, StreamHandler, Wiring, parsed
+from collectors.receiving import AuthKind, Connection, RefusedError, StreamHandler, Wiring, parsed
 from collectors.receiving.config import host_and_port
 
 _READ_BYTES: Final = 64 * 1024
@@ -164,11 +165,11 @@ def build(settings: Mapping[str, Any], wiring: Wiring) -> StreamHandler:
     """Return the handler that a section of the configuration describes.
 
     Raises:
-        ReceiverConfigError: it says what cannot be, or its key file can't be used.
+        ConfigurationError: it says what cannot be, or its key file can't be used.
 
     """
     config = parsed(LumberjackConfig, wiring.name, settings)
     try:
         return LumberjackHandler(config, wiring)
     except (OSError, ValueError) as error:
-        raise ReceiverConfigError(f"handlers.{wiring.name}.secrets.key_file: {error}") from error
+        raise ConfigurationError(f"handlers.{wiring.name}.secrets.key_file: {error}") from error

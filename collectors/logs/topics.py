@@ -10,20 +10,19 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
-import yaml
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from abdrift.clock import ClockMs
+from abdrift.configuration import ConfigurationError
 from collectors.dead_letters import DeadLetters, Letter
 from collectors.logs import intake, telemetry
 from collectors.logs.events import EventsConfig, Origin, Reader, Refused
 from collectors.logs.intake import Result
 from collectors.receiving.clients import NotItsClusterError
-from collectors.receiving.config import in_words
 from collectors.receiving.handlers import Delivers
 
 log = logging.getLogger(__name__)
@@ -31,10 +30,6 @@ log = logging.getLogger(__name__)
 _POLL_MS: Final = 500
 _REVOKED_SECONDS: Final = 20.0
 """How long a rebalance waits for what is under way; then it is read again by whoever gets the partition."""
-
-
-class TopicsConfigError(ValueError):
-    """A configuration that cannot be used; the message names the place and the way out."""
 
 
 class TopicConfig(BaseModel):
@@ -84,23 +79,6 @@ class TopicsConfig(EventsConfig):
             raise ValueError(f"topic {min(twice)!r} is given twice")
         return value
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a YAML file.
-
-        Raises:
-            TopicsConfigError: it cannot be read, or says what cannot be.
-
-        """
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_text()))
-        except OSError as error:
-            raise TopicsConfigError(f"{path}: {error.strerror}") from error
-        except yaml.YAMLError as error:
-            raise TopicsConfigError(f"{path} is no YAML: {error}") from error
-        except ValidationError as error:
-            raise TopicsConfigError(f"{path}: {in_words(error)}") from error
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -118,14 +96,14 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     """Reads the topics of one configuration until cancelled."""
 
     def __init__(self, config: TopicsConfig, parts: Parts) -> None:
-        """Raise TopicsConfigError where the masking key can't be used."""
+        """Raise ConfigurationError where the masking key can't be used."""
         self._config = config
         self._parts = parts
         self._topics = {each.topic: each for each in config.topics}
         try:
             self._reader = Reader(config, parts.source)
         except (OSError, ValueError) as error:
-            raise TopicsConfigError(f"secrets.key_file: {error}") from error
+            raise ConfigurationError(f"secrets.key_file: {error}") from error
         self._under_way = asyncio.Lock()
 
     async def run(self) -> None:

@@ -11,8 +11,9 @@ from typing import Final, Self
 import aiohttp
 from yarl import URL
 
+from abdrift.configuration import ConfigurationError
 from collectors.prometheus.exposition import ACCEPT
-from collectors.prometheus.scrape_config import ScrapeConfigError, ScrapeJob
+from collectors.prometheus.scrape_config import ScrapeJob
 from collectors.prometheus.targets import Target
 
 _DEFAULT_BODY_BYTES: Final = 16 << 20
@@ -105,7 +106,7 @@ def _context(job: ScrapeJob) -> ssl.SSLContext:
         if tls.cert_file:
             context.load_cert_chain(tls.cert_file, tls.key_file)
     except (OSError, ssl.SSLError) as error:
-        raise ScrapeConfigError(f"job {job.job_name}: tls_config: {error}") from error
+        raise ConfigurationError(f"job {job.job_name}: tls_config: {error}") from error
     if tls.insecure_skip_verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context

@@ -60,7 +60,7 @@ def build(settings: Mapping[str, Any], wiring: Wiring) -> "RemoteWrite":
     """Return the handler that `abdrift receive` registers.
 
     Raises:
-        collectors.receiving.config.ReceiverConfigError: the settings say what cannot be.
+        ConfigurationError: the settings say what cannot be.
 
     """
     return RemoteWrite(parsed(RemoteWriteSettings, NAME, settings), wiring)

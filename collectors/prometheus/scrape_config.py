@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from collectors.prometheus.cardinality import SeriesLimits
 from collectors.prometheus.relabelling import Rule
@@ -19,10 +18,6 @@ _UNITS_SECONDS: Final = {"y": 31_536_000, "w": 604_800, "d": 86_400, "h": 3_600,
 _DURATION: Final = re.compile(r"(?:\d+(?:ms|[ywdhms]))+")
 _PART: Final = re.compile(r"(\d+)(ms|[ywdhms])")
 _SIZE: Final = re.compile(r"(\d+)\s*([KMGT]i?)?B?", re.IGNORECASE)
-
-
-class ScrapeConfigError(ValueError):
-    """A configuration that cannot be used; the message names the place."""
 
 
 def seconds(value: Any) -> Any:
@@ -175,25 +170,6 @@ class ScrapeConfig(_Settings):
     def timeout_seconds(self, job: ScrapeJob) -> float:
         """Return how long a scrape may take; a job that sets none never waits longer than its interval."""
         return job.scrape_timeout or min(self.global_.scrape_timeout, self.interval_seconds(job))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a YAML file.
-
-        Raises:
-            ScrapeConfigError: it cannot be read, or says what cannot be.
-
-        """
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_text()))
-        except OSError as error:
-            raise ScrapeConfigError(f"{path}: {error.strerror}") from error
-        except yaml.YAMLError as error:
-            raise ScrapeConfigError(f"{path} is no YAML: {error}") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ScrapeConfigError(f"{path}: {place}: {first['msg']} ({error.error_count()} errors)") from error
 
 
 Discovered = Mapping[str, str]

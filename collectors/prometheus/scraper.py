@@ -36,7 +36,7 @@ async def run(config: ScrapeConfig, source: str, outlet: Outlet, *, clock: Clock
     """Scrape until cancelled.
 
     Raises:
-        ScrapeConfigError: a certificate cannot be read.
+        ConfigurationError: a certificate cannot be read.
 
     """
     room, offenders = _Room(config.max_targets), Offenders()

@@ -21,7 +21,7 @@ Forbidden here: any protocol of a sender, and Kafka's client.
 """
 
 from collectors.receiving.clients import Client, NotItsClusterError
-from collectors.receiving.config import ReceiverConfig, ReceiverConfigError
+from collectors.receiving.config import ReceiverConfig
 from collectors.receiving.handlers import (
     Answer,
     AuthKind,
@@ -47,7 +47,6 @@ __all__ = [
     "Received",
     "Receiver",
     "ReceiverConfig",
-    "ReceiverConfigError",
     "RefusedError",
     "StreamHandler",
     "Wiring",

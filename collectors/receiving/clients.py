@@ -15,7 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collectors.receiving.config import ClientConfig, ReceiverConfigError
+from abdrift.configuration import ConfigurationError
+from collectors.receiving.config import ClientConfig
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -81,7 +82,7 @@ class Clients:
         """Read what the clients' files hold.
 
         Raises:
-            ReceiverConfigError: a file cannot be read or is empty, or two clients have one token.
+            ConfigurationError: a file cannot be read or is empty, or two clients have one token.
 
         """
         clients = [Client(config) for config in configs]
@@ -145,7 +146,7 @@ class Clients:
         if config.bearer_file or config.bearer_sha256:
             digest = _digest_of(config.bearer_sha256, config.bearer_file)
             if other := self._bearers.get(digest):
-                raise ReceiverConfigError(f"clients {other.name} and {client.name} have the same token")
+                raise ConfigurationError(f"clients {other.name} and {client.name} have the same token")
             self._bearers[digest] = client
         if config.basic:
             digest = _digest_of(config.basic.password_sha256, config.basic.password_file)
@@ -172,7 +173,7 @@ def _secret(path: Path) -> bytes:
     try:
         secret = path.read_bytes().rstrip(b"\r\n")
     except OSError as error:
-        raise ReceiverConfigError(f"{path}: {error.strerror}") from error
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
     if not secret:
-        raise ReceiverConfigError(f"{path} is empty; it must hold the secret")
+        raise ConfigurationError(f"{path} is empty; it must hold the secret")
     return secret

@@ -6,14 +6,9 @@ import socket
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class ReceiverConfigError(ValueError):
-    """A configuration that cannot be used; the message names the place and the way out."""
 
 
 class _Settings(BaseModel):
@@ -177,23 +172,6 @@ class ReceiverConfig(_Settings):
                 raise ValueError(f"client {client.name}: no handler {min(unknown)!r} is configured")
         return self
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a YAML file.
-
-        Raises:
-            ReceiverConfigError: it cannot be read, or says what cannot be.
-
-        """
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_text()))
-        except OSError as error:
-            raise ReceiverConfigError(f"{path}: {error.strerror}") from error
-        except yaml.YAMLError as error:
-            raise ReceiverConfigError(f"{path} is no YAML: {error}") from error
-        except ValidationError as error:
-            raise ReceiverConfigError(f"{path}: {in_words(error)}") from error
-
 
 def host_and_port(address: str) -> tuple[str, int]:
     """Split `HOST:PORT`; port 0 lets the system choose, and an IPv6 host stands in brackets.
@@ -206,13 +184,6 @@ def host_and_port(address: str) -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) >= 2**16:
         raise ValueError(f"{address!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
-
-
-def in_words(error: ValidationError) -> str:
-    """Return where the first error is, what it is, and how many there are."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the file"
-    return f"{place}: {first['msg']} ({error.error_count()} errors)"
 
 
 def _checked_digest(value: str | None) -> str | None:

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from abdrift import configuration
 from abdrift.clock import ClockMs
 from collectors.dead_letters import DeadLetters
 from collectors.framing import Row, Send
 from collectors.receiving import telemetry
 from collectors.receiving.clients import Client
-from collectors.receiving.config import Limits, ReceiverConfigError, in_words
+from collectors.receiving.config import Limits
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -171,10 +172,7 @@ def parsed(model: type[M], name: str, settings: Mapping[str, Any]) -> M:
     """Read a handler's section of the configuration.
 
     Raises:
-        ReceiverConfigError: it says what cannot be.
+        ConfigurationError: it says what cannot be.
 
     """
-    try:
-        return model.model_validate(settings)
-    except ValidationError as error:
-        raise ReceiverConfigError(f"handlers.{name}.{in_words(error)}") from error
+    return configuration.section(model, f"handlers.{name}", settings)

@@ -9,9 +9,10 @@ from typing import Self
 from aiohttp import web
 
 from abdrift.clock import ClockMs, wall_clock_ms
+from abdrift.configuration import ConfigurationError
 from collectors.receiving import telemetry, tls
 from collectors.receiving.clients import Clients
-from collectors.receiving.config import ReceiverConfig, ReceiverConfigError, host_and_port
+from collectors.receiving.config import ReceiverConfig, host_and_port
 from collectors.receiving.gate import Gate
 from collectors.receiving.handlers import Handler, HttpHandler, StreamHandler
 from collectors.receiving.requests import HEALTH_PATHS, Requests
@@ -39,7 +40,7 @@ class Receiver:
         """`kafka_answers` asks Kafka something; it may take long, or raise, which is no answer.
 
         Raises:
-            ReceiverConfigError: a secret or a certificate cannot be used, or two handlers have one path.
+            ConfigurationError: a secret or a certificate cannot be used, or two handlers have one path.
 
         """
         self._config = config
@@ -139,7 +140,7 @@ class Receiver:
                 self._gate.clients = await asyncio.to_thread(Clients.read, self._config.clients)
                 if self._context and self._config.tls:
                     tls.load(self._context, self._config.tls)
-            except ReceiverConfigError as error:
+            except ConfigurationError as error:
                 telemetry.RELOADS.labels("failed").inc()
                 log.error("what was read before stays in force: %s", error)  # noqa: TRY400  the message says it all
             else:
@@ -156,6 +157,6 @@ def _by_path(handlers: Sequence[HttpHandler]) -> dict[str, HttpHandler]:
     for handler in handlers:
         for path in handler.paths:
             if path in found or path in HEALTH_PATHS:
-                raise ReceiverConfigError(f"handlers.{handler.name}: the path {path} is taken already")
+                raise ConfigurationError(f"handlers.{handler.name}: the path {path} is taken already")
             found[path] = handler
     return found

@@ -4,14 +4,15 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from collectors.receiving.config import ReceiverConfigError, Tls
+from abdrift.configuration import ConfigurationError
+from collectors.receiving.config import Tls
 
 
 def context_of(tls: Tls) -> ssl.SSLContext:
     """Return a server's context: TLS 1.2 or newer, and clients' certificates asked for where an authority is named.
 
     Raises:
-        ReceiverConfigError: a file cannot be used.
+        ConfigurationError: a file cannot be used.
 
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -26,7 +27,7 @@ def load(context: ssl.SSLContext, tls: Tls) -> None:
     """Read the files into a context; connections from now on get what they hold.
 
     Raises:
-        ReceiverConfigError: a file cannot be used; the context keeps what it had.
+        ConfigurationError: a file cannot be used; the context keeps what it had.
 
     """
     try:
@@ -35,7 +36,7 @@ def load(context: ssl.SSLContext, tls: Tls) -> None:
         context.load_cert_chain(tls.certificate, tls.key)
     except (ssl.SSLError, OSError) as error:
         files = ", ".join(str(path) for path in (tls.certificate, tls.key, tls.client_ca) if path)
-        raise ReceiverConfigError(f"the TLS files can't be used: {error}; they must be PEM: {files}") from error
+        raise ConfigurationError(f"the TLS files can't be used: {error}; they must be PEM: {files}") from error
 
 
 def common_name(certificate: Mapping[str, Any] | None) -> str | None:

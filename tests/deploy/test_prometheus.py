@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from abdrift import configuration
 from collectors.prometheus.scrape_config import ScrapeConfig
 from tests.parts import programs
 
@@ -16,7 +17,7 @@ OURS = ("cluster", "cluster_label", "max_targets", "series")
 
 
 def test_abdrift_reads_what_it_scrapes() -> None:
-    config = ScrapeConfig.load(FOLDER / "scrape.yaml")
+    config = configuration.load(ScrapeConfig, FOLDER / "scrape.yaml")
     assert [job.job_name for job in config.scrape_configs] == ["federate", "node", "pods"]
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from abdrift.configuration import ConfigurationError
 from collectors.alertmanager import build
-from collectors.receiving import Client, Received, ReceiverConfigError, RefusedError
+from collectors.receiving import Client, Received, RefusedError
 from collectors.receiving.config import ClientConfig
 from tests.collectors.receiving.receiving import TOKEN_SHA256, wiring
 from tests.collectors.recording import Recording
@@ -168,5 +169,5 @@ async def test_no_alerts_is_no_mistake() -> None:
 
 
 def test_a_setting_that_is_none_is_named() -> None:
-    with pytest.raises(ReceiverConfigError, match=r"handlers\.alertmanager\.pth"):
+    with pytest.raises(ConfigurationError, match=r"handlers\.alertmanager\.pth"):
         build({"pth": "/x"}, wiring("alertmanager", Recording()))

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from abdrift.configuration import ConfigurationError
 from abdrift.signals.logs import LogRow
 from collectors.logs import http
-from collectors.receiving import Answer, Client, Received, ReceiverConfigError, RefusedError
+from collectors.receiving import Answer, Client, Received, RefusedError
 from collectors.receiving.config import ClientConfig
 from tests.collectors.logs import events
 from tests.collectors.logs.test_secrets import CANARY
@@ -165,5 +166,5 @@ async def test_any_body_is_answered_or_refused(body: bytes) -> None:
     "given_", [{"paths": []}, {"paths": ["logs"]}, {"nosuch": 1}, {"secrets": {"key_file": "/nosuch"}}]
 )
 def test_a_configuration_that_cannot_be(given_: dict[str, Any]) -> None:
-    with pytest.raises(ReceiverConfigError, match=r"handlers\.logs"):
+    with pytest.raises(ConfigurationError, match=r"handlers\.logs"):
         http.build(given_, wiring("logs", Recording()))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import REGISTRY
 
+from abdrift.configuration import ConfigurationError
 from abdrift.signals.logs import LogRow
 from collectors.framing import NotDeliveredError
 from collectors.logs import lumberjack
-from collectors.receiving import Receiver, ReceiverConfigError
+from collectors.receiving import Receiver
 from tests.collectors.logs.lumberjack import acknowledged, compressed, data_frame, json_frame, window, windowed
 from tests.collectors.receiving.receiving import config, kafka_answers, wiring
 from tests.collectors.recording import Recording, RecordingLetters
@@ -235,5 +236,5 @@ async def test_a_drain_acknowledges_what_is_under_way_and_closes_what_is_idle() 
     [{"listen": "5044"}, {"frames": {"event_bytes": 0}}, {"nosuch": 1}, {"secrets": {"key_file": "/nosuch"}}],
 )
 def test_a_configuration_that_cannot_be(settings: dict[str, Any]) -> None:
-    with pytest.raises(ReceiverConfigError, match=r"handlers\.lumberjack"):
+    with pytest.raises(ConfigurationError, match=r"handlers\.lumberjack"):
         lumberjack.build(settings, wiring("lumberjack", Recording()))

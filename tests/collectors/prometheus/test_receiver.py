@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from abdrift.clock import wall_clock_ms
+from abdrift.configuration import ConfigurationError
 from collectors.framing import Framer, FramerSettings, UnsendableError
 from collectors.prometheus import receiver as remote_write
-from collectors.receiving.config import ReceiverConfigError
 from tests.collectors.prometheus.writing import Series, compressed, histogram, request_v1, request_v2, sample
 from tests.collectors.receiving.receiving import bearer, config, receiving, wiring
 from tests.collectors.recording import RecordingTopic
@@ -222,5 +222,5 @@ async def test_what_kafka_refuses_for_good_is_not_to_be_sent_again(make: Callabl
 )
 def test_settings_that_cannot_be(settings: dict[str, Any]) -> None:
     topic = RecordingTopic()
-    with pytest.raises(ReceiverConfigError, match=r"handlers\.remote-write"):
+    with pytest.raises(ConfigurationError, match=r"handlers\.remote-write"):
         remote_write.build(settings, wiring("remote-write", Framer("x", 1, topic)))

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from abdrift import configuration
+from abdrift.configuration import ConfigurationError
 from collectors.prometheus import kubernetes_targets
 from collectors.prometheus.discovery import DiscoveryError, of_job
-from collectors.prometheus.scrape_config import ScrapeConfig, ScrapeConfigError
+from collectors.prometheus.scrape_config import ScrapeConfig
 from collectors.prometheus.targets import targets
 
 if TYPE_CHECKING:
@@ -169,12 +171,12 @@ async def test_a_file_that_holds_no_targets(tmp_path: Path, text: str) -> None:
 def test_configurations_that_cannot_be(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "scrape.yaml"
     path.write_text(text)
-    with pytest.raises(ScrapeConfigError, match=says):
-        ScrapeConfig.load(path)
+    with pytest.raises(ConfigurationError, match=says):
+        configuration.load(ScrapeConfig, path)
 
 
 def test_durations_and_sizes_as_prometheus_writes_them(tmp_path: Path) -> None:
     path = tmp_path / "scrape.yaml"
     path.write_text("scrape_configs: [{job_name: a, scrape_interval: 1m30s, body_size_limit: 10MB}]")
-    (job,) = ScrapeConfig.load(path).scrape_configs
+    (job,) = configuration.load(ScrapeConfig, path).scrape_configs
     assert (job.scrape_interval, job.body_size_limit) == (90, 10 << 20)

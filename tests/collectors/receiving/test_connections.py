@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from collectors.receiving import AuthKind, Connection, Receiver, ReceiverConfigError, telemetry
+from abdrift.configuration import ConfigurationError
+from collectors.receiving import AuthKind, Connection, Receiver, telemetry
 from tests.collectors.receiving.receiving import TOKEN, Keeping, bearer, config, kafka_answers, receiving
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ async def test_without_the_certificate_that_is_required_there_is_no_connection(a
 def test_a_certificate_that_cannot_be_used_is_told_at_the_start(tmp_path: Path, authority: Authority) -> None:
     (tmp_path / "server.crt").write_text("no certificate")
     broken = {**tls(authority), "certificate": str(tmp_path / "ca.key")}
-    with pytest.raises(ReceiverConfigError, match="TLS files"):
+    with pytest.raises(ConfigurationError, match="TLS files"):
         Receiver(config(tls=broken), [Keeping()], kafka_answers)
 
 
