@@ -57,8 +57,9 @@ def check(file: _FILE, as_json: _JSON = False) -> None:
         return
     acting = [r.name for r in policy.rules if r.mode != "observe"]
     does = f"acts under {', '.join(acting)}" if acting else "only observes"
-    count = len(policy.rules)
-    typer.echo(f"{file}: {count} rule{'' if count == 1 else 's'}; {does}")
+    count, levels = len(policy.rules), len(policy.health.rules)
+    judges = f"; {levels} health rule{'' if levels == 1 else 's'}" if levels else ""
+    typer.echo(f"{file}: {count} rule{'' if count == 1 else 's'}; {does}{judges}")
 
 
 def apply(

@@ -34,6 +34,8 @@ def test_check_says_what_a_policy_would_do(tmp_path: Path) -> None:
     code, out, _ = check(tmp_path / "p.yaml", GOOD)
     assert (code, out.endswith("1 rule; acts under all\n")) == (0, True)
     assert "only observes" in check(tmp_path / "p.yaml", "")[1]
+    levels = "health: {rules: [{name: deep, selector: depth, threshold: 1}]}"
+    assert "only observes; 1 health rule" in check(tmp_path / "p.yaml", levels)[1]
     assert orjson.loads(check(tmp_path / "p.yaml", GOOD, "--json")[1])["policy"]["rules"][0]["mode"] == "act"
 
 
