@@ -42,6 +42,7 @@ pytestmark = pytest.mark.parts
 
 ROOT = Path(__file__).parents[3]
 FRAMES = 20
+WITHIN_SECONDS = 180
 STEP_MS = 15_000
 RULES = (
     rule("too-deep", threshold=10, severity="failing"),
@@ -189,12 +190,12 @@ async def test_levels_reach_health_exactly_though_the_worker_is_killed(kafka: Em
     # The rules are the first batch, samples and lines the next, and when their beat ends the one after that.
     worker = trial.start(signal_at=["staged", 3, signal.SIGKILL])
     try:
-        await eventually(trial.is_declared, 90)
+        await eventually(trial.is_declared, WITHIN_SECONDS)
         await trial.send_all()
-        assert await asyncio.to_thread(worker.wait, 90) == -signal.SIGKILL
+        assert await asyncio.to_thread(worker.wait, WITHIN_SECONDS) == -signal.SIGKILL
         worker = trial.start()
-        await eventually(trial.is_absorbed, 90)
-        await eventually(trial.is_told, 90)
+        await eventually(trial.is_absorbed, WITHIN_SECONDS)
+        await eventually(trial.is_told, WITHIN_SECONDS)
     finally:
         worker.kill()
         await asyncio.to_thread(worker.wait)
