@@ -1,58 +1,36 @@
 """Takes Alertmanager's notifications by HTTP."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from abdrift.signals.alerts import AlertRow
 from collectors.alertmanager import payload
-from collectors.receiving import Answer, AuthKind, NotItsClusterError, Received, RefusedError, Wiring, parsed
+from collectors.receiving import (
+    Answer,
+    Endpoint,
+    EndpointConfig,
+    NotItsClusterError,
+    Received,
+    RefusedError,
+    UrlPath,
+    builder,
+)
 from collectors.receiving.bodies import parsed_json
 
 log = logging.getLogger(__name__)
 
 
-class AlertmanagerConfig(BaseModel):
+class AlertmanagerConfig(EndpointConfig):
     """What a user sets for Alertmanager's webhook."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str = Field(default="/alertmanager", pattern="^/")
+    path: UrlPath = "/alertmanager"
     cluster_label: str = Field(default="cluster", min_length=1, description="Names an alert's cluster.")
     max_labels_bytes: int = Field(default=8_192, ge=1, le=8_192, description="Of one alert; more is refused.")
 
 
-def build(settings: Mapping[str, Any], wiring: Wiring) -> "Webhook":
-    """Return the handler.
-
-    Raises:
-        ConfigurationError: the settings are none.
-
-    """
-    return Webhook(parsed(AlertmanagerConfig, wiring.name, settings), wiring)
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
+class Webhook(Endpoint[AlertmanagerConfig]):
     """An `HttpHandler`. A notification is taken whole, but for alerts that can't be; if none can be, it is refused."""
-
-    config: AlertmanagerConfig
-    wiring: Wiring
-    methods: frozenset[str] = frozenset({"POST"})
-    auth: frozenset[AuthKind] = frozenset({AuthKind.AUTHORIZATION, AuthKind.COMMON_NAME})
-
-    @property
-    def name(self) -> str:
-        """As configured."""
-        return self.wiring.name
-
-    @property
-    def paths(self) -> Sequence[str]:
-        """One path."""
-        return (self.config.path,)
 
     async def handle(self, request: Received) -> Answer:
         """Take a notification.
@@ -62,11 +40,11 @@ class Webhook:
             NotDeliveredError: as `Delivers.deliver`.
 
         """
-        told = parsed_json(request, payload.Notification, self.wiring.limits.decoded_bytes)
+        told = parsed_json(request, payload.Notification, self._wiring.limits.decoded_bytes)
         if told.version != payload.VERSION:
             raise RefusedError(400, "version", f"version {told.version[:16]!r} is not {payload.VERSION!r}")
         if told.truncated_alerts > 0:
-            self.wiring.reject("truncated", told.truncated_alerts)
+            self._wiring.reject("truncated", told.truncated_alerts)
             log.warning(
                 "%s left out %d alerts of a notification: raise its max_alerts",
                 request.client.name,
@@ -75,7 +53,7 @@ class Webhook:
         rows, refusal = self._rows(request, told)
         if refusal and not rows:
             raise refusal
-        await self.wiring.outlet.deliver(rows)
+        await self._wiring.outlet.deliver(rows)
         return Answer()
 
     def _rows(self, request: Received, told: payload.Notification) -> tuple[list[AlertRow], RefusedError | None]:
@@ -84,14 +62,17 @@ class Webhook:
         refusal: RefusedError | None = None
         for alert in told.alerts:
             try:
-                cluster = request.client.cluster_of(alert.labels.get(self.config.cluster_label))
+                cluster = request.client.cluster_of(alert.labels.get(self._config.cluster_label))
                 rows.append(
-                    payload.row_of(alert, cluster, told.group_key, request.received_ms, self.config.max_labels_bytes)
+                    payload.row_of(alert, cluster, told.group_key, request.received_ms, self._config.max_labels_bytes)
                 )
             except NotItsClusterError as error:
-                self.wiring.reject("cluster")
+                self._wiring.reject("cluster")
                 refusal = RefusedError(403, "cluster", str(error))
             except payload.BadAlertError as error:
-                self.wiring.reject(error.reason)
+                self._wiring.reject(error.reason)
                 refusal = RefusedError(400, error.reason, str(error))
         return rows, refusal
+
+
+build = builder(AlertmanagerConfig, Webhook)

@@ -1,54 +1,24 @@
 """Takes Flux's events by HTTP."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from collectors.flux import payload
-from collectors.receiving import Answer, AuthKind, Received, RefusedError, Wiring, parsed
+from collectors.receiving import Answer, AuthKind, Endpoint, EndpointConfig, Received, RefusedError, UrlPath, builder
 from collectors.receiving.bodies import parsed_json
 
 
-class FluxConfig(BaseModel):
+class FluxConfig(EndpointConfig):
     """What a user sets for Flux's notifications."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str = Field(default="/flux", pattern="^/")
+    path: UrlPath = "/flux"
     cluster_key: str = Field(default="cluster", min_length=1, description="Names the cluster in an event's metadata.")
     max_metadata_bytes: int = Field(default=8_192, ge=1, le=8_192, description="Of one event; more is refused.")
 
 
-def build(settings: Mapping[str, Any], wiring: Wiring) -> "Webhook":
-    """Return the handler.
-
-    Raises:
-        ConfigurationError: the settings are none.
-
-    """
-    return Webhook(parsed(FluxConfig, wiring.name, settings), wiring)
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
+class Webhook(Endpoint[FluxConfig]):
     """An `HttpHandler`: one event a request."""
 
-    config: FluxConfig
-    wiring: Wiring
-    methods: frozenset[str] = frozenset({"POST"})
-    auth: frozenset[AuthKind] = frozenset({AuthKind.AUTHORIZATION, AuthKind.COMMON_NAME, AuthKind.SIGNATURE})
-
-    @property
-    def name(self) -> str:
-        """As configured."""
-        return self.wiring.name
-
-    @property
-    def paths(self) -> Sequence[str]:
-        """One path."""
-        return (self.config.path,)
+    auth = frozenset({AuthKind.AUTHORIZATION, AuthKind.COMMON_NAME, AuthKind.SIGNATURE})
 
     async def handle(self, request: Received) -> Answer:
         """Take an event.
@@ -59,15 +29,18 @@ class Webhook:
             NotDeliveredError: as `Delivers.deliver`.
 
         """
-        event = parsed_json(request, payload.Event, self.wiring.limits.decoded_bytes)
-        cluster = request.client.cluster_of((event.metadata or {}).get(self.config.cluster_key))
+        event = parsed_json(request, payload.Event, self._wiring.limits.decoded_bytes)
+        cluster = request.client.cluster_of((event.metadata or {}).get(self._config.cluster_key))
         try:
             row = payload.row_of(event, cluster, request.received_ms)
         except payload.BadTimeError as error:
             raise RefusedError(400, "bad-time", str(error)) from error
-        if len(row.labels) > self.config.max_metadata_bytes:
+        if len(row.labels) > self._config.max_metadata_bytes:
             raise RefusedError(
-                413, "metadata-too-large", f"the metadata take more than {self.config.max_metadata_bytes} bytes"
+                413, "metadata-too-large", f"the metadata take more than {self._config.max_metadata_bytes} bytes"
             )
-        await self.wiring.outlet.deliver([row])
+        await self._wiring.outlet.deliver([row])
         return Answer()
+
+
+build = builder(FluxConfig, Webhook)

@@ -1,58 +1,36 @@
 """The gateway's end: takes frames by HTTPS and puts them into Kafka as they are."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
 
 from abdrift import frames, topics
 from abdrift.partitions import partition_of
 from collectors.gateway.protocol import FRAME_TYPE, PATH, Welcome
 from collectors.lanes import UnsendableError
-from collectors.receiving import Answer, AuthKind, NotItsClusterError, Received, RefusedError, Wiring, parsed
+from collectors.receiving import (
+    Answer,
+    Endpoint,
+    EndpointConfig,
+    NotItsClusterError,
+    Received,
+    RefusedError,
+    UrlPath,
+    builder,
+)
 from collectors.spool.segments import SpooledFrame
 
 TOPICS = frozenset(topic.name for topic in (topics.OBJECTS, topics.EVENTS, topics.SAMPLES, topics.LOGS, topics.ALERTS))
 
 
-class RelayConfig(BaseModel):
+class RelayConfig(EndpointConfig):
     """What a user sets for the gateway."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str = Field(default=PATH, pattern="^/")
+    path: UrlPath = PATH
 
 
-def build(settings: Mapping[str, Any], wiring: Wiring) -> "Relay":
-    """Return the handler.
-
-    Raises:
-        ConfigurationError: the settings are none.
-
-    """
-    return Relay(parsed(RelayConfig, wiring.name, settings), wiring)
-
-
-@dataclass(frozen=True, slots=True)
-class Relay:
+class Relay(Endpoint[RelayConfig]):
     """An `HttpHandler`: GET tells how to place frames, POST takes one."""
 
-    config: RelayConfig
-    wiring: Wiring
-    methods: frozenset[str] = frozenset({"GET", "POST"})
-    auth: frozenset[AuthKind] = frozenset({AuthKind.AUTHORIZATION, AuthKind.COMMON_NAME})
-
-    @property
-    def name(self) -> str:
-        """As configured."""
-        return self.wiring.name
-
-    @property
-    def paths(self) -> Sequence[str]:
-        """One path."""
-        return (self.config.path,)
+    methods = frozenset({"GET", "POST"})
 
     async def handle(self, request: Received) -> Answer:
         """Answer an agent.
@@ -63,11 +41,11 @@ class Relay:
 
         """
         if request.method == "GET":
-            welcome = msgspec.json.encode(Welcome(self.wiring.partitions))
+            welcome = msgspec.json.encode(Welcome(self._wiring.partitions))
             return Answer(body=welcome, content_type="application/json")
         frame = self._checked(request)
         try:
-            await self.wiring.send(frame.topic, frame.partition, frame.key, frame.value, frame.headers)
+            await self._wiring.send(frame.topic, frame.partition, frame.key, frame.value, frame.headers)
         except UnsendableError as error:
             raise RefusedError(413, "too-large", str(error)) from error
         return Answer(status=204)
@@ -88,6 +66,9 @@ class Relay:
         for cluster in clusters:
             if request.client.cluster_of(cluster) != cluster:
                 raise NotItsClusterError(f"client {request.client.name} does not speak for cluster {cluster!r}")
-            if partition_of(cluster, self.wiring.partitions) != frame.partition:
+            if partition_of(cluster, self._wiring.partitions) != frame.partition:
                 raise RefusedError(400, "partition", f"cluster {cluster!r} is not of partition {frame.partition}")
         return frame
+
+
+build = builder(RelayConfig, Relay)

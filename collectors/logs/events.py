@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from abdrift.configuration import ConfigurationError
 from abdrift.signals.logs import LogRow, Severity
 from collectors.dead_letters import MAX_KEPT_BYTES
 from collectors.logs import severities, telemetry, times
@@ -76,11 +77,15 @@ class Reader:
     """Reads events by one configuration; one for each source."""
 
     def __init__(self, config: EventsConfig, source: str) -> None:
-        """Raise ValueError or OSError where the masking key can't be used."""
+        """Raise ConfigurationError where the masking key can't be used."""
         self._config = config
         self._source = source
         longest = max(config.max_message_bytes, config.max_fields_bytes) + _HIDING_SLACK_CHARS
-        self._hiding = Hiding(config.secrets, config.secrets.masker(), longest)
+        try:
+            masker = config.secrets.masker()
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"secrets.key_file: {error}") from error
+        self._hiding = Hiding(config.secrets, masker, longest)
 
     def read_json(self, value: bytes, origin: Origin) -> LogRow | Refused:
         """Return the row of one event in JSON."""

@@ -1,25 +1,15 @@
 """Log events by HTTP: what Logstash's, Vector's and Fluent Bit's HTTP outputs post."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import orjson
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from abdrift.configuration import ConfigurationError
 from collectors.logs import intake
 from collectors.logs.events import EventsConfig, Origin, Reader
 from collectors.logs.intake import Parsed, Room
-from collectors.receiving import (
-    Answer,
-    AuthKind,
-    HttpHandler,
-    Received,
-    RefusedError,
-    Wiring,
-    parsed,
-)
+from collectors.receiving import Answer, AuthKind, Received, RefusedError, UrlPath, Wiring, builder
 from collectors.receiving.bodies import unpacked
 
 _STATUSES: Final = {"too-large": 413, "no-cluster": 403, "not-its-cluster": 403}
@@ -39,19 +29,12 @@ _ROOM_BODIES: Final = 4
 class HttpConfig(EventsConfig):
     """The section `handlers.logs` of the configuration."""
 
-    paths: tuple[str, ...] = Field(default=("/logs",), min_length=1)
+    paths: tuple[UrlPath, ...] = Field(default=("/logs",), min_length=1)
     decoded_bytes: int = Field(
         default=16 * 1024 * 1024,
         ge=1024,
         description="The largest body once it is unpacked; above `limits` it has no effect.",
     )
-
-    @field_validator("paths")
-    @classmethod
-    def _absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [path for path in value if not path.startswith("/")]:
-            raise ValueError(f"{wrong[0]!r} is no path; it begins with a slash")
-        return value
 
 
 class LogsHandler:
@@ -61,9 +44,9 @@ class LogsHandler:
     auth = frozenset({AuthKind.AUTHORIZATION, AuthKind.COMMON_NAME})
 
     def __init__(self, config: HttpConfig, wiring: Wiring) -> None:
-        """Raise ValueError or OSError where the masking key can't be used."""
+        """Raise ConfigurationError where the masking key can't be used."""
         self.name = wiring.name
-        self.paths: Sequence[str] = config.paths
+        self.paths = config.paths
         self._wiring = wiring
         self._reader = Reader(config, wiring.source)
         self._limit_bytes = min(config.decoded_bytes, wiring.limits.decoded_bytes)
@@ -93,18 +76,7 @@ class LogsHandler:
         return await intake.aside(lambda: intake.read_body(self._reader, body, origin), len(body))
 
 
-def build(settings: Mapping[str, Any], wiring: Wiring) -> HttpHandler:
-    """Return the handler that a section of the configuration describes.
-
-    Raises:
-        ConfigurationError: it says what cannot be, or its key file can't be used.
-
-    """
-    config = parsed(HttpConfig, wiring.name, settings)
-    try:
-        return LogsHandler(config, wiring)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"handlers.{wiring.name}.secrets.key_file: {error}") from error
+build = builder(HttpConfig, LogsHandler)
 
 
 def _sender(user_agent: str) -> str:

@@ -8,19 +8,18 @@ that can't be read: it becomes a dead letter, and is acknowledged once Kafka has
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from abdrift.configuration import ConfigurationError
 from collectors.framing import NotDeliveredError
 from collectors.logs import beats, intake
 from collectors.logs.beats import Batch, Decoder, Event, FrameLimits, ProtocolError
 from collectors.logs.events import EventsConfig, Origin, Reader
 from collectors.logs.intake import Result
-from collectors.receiving import AuthKind, Connection, RefusedError, StreamHandler, Wiring, parsed
-from collectors.receiving.config import host_and_port
+from collectors.receiving import AuthKind, Connection, RefusedError, Wiring, builder
+from collectors.receiving.config import Address
 
 _READ_BYTES: Final = 64 * 1024
 _LARGE_BYTES: Final = 1024 * 1024
@@ -34,18 +33,12 @@ _OUTPUT_OF_LOGSTASH: Final = {"line"}
 class LumberjackConfig(EventsConfig):
     """The section `handlers.lumberjack` of the configuration."""
 
-    listen: str = Field(default="127.0.0.1:5044", description="HOST:PORT; under `tls` of the whole configuration.")
+    listen: Address = Field(default="127.0.0.1:5044", description="HOST:PORT; under `tls` of the whole configuration.")
     frames: FrameLimits = FrameLimits()
     client_connections: int = Field(default=256, ge=1, description="Of one client; `limits.connections` holds for all.")
     keepalive_seconds: float = Field(default=5, gt=0, description="Between acknowledgements of 0 while Kafka is slow.")
     read_seconds: float = Field(default=30, gt=0, description="For the next bytes of a window that has begun.")
     write_seconds: float = Field(default=30, gt=0, description="For the sender to take an acknowledgement.")
-
-    @field_validator("listen")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        host_and_port(value)
-        return value
 
 
 class LumberjackHandler:
@@ -54,7 +47,7 @@ class LumberjackHandler:
     auth = frozenset({AuthKind.COMMON_NAME, AuthKind.ADDRESS})
 
     def __init__(self, config: LumberjackConfig, wiring: Wiring) -> None:
-        """Raise ValueError or OSError where the masking key can't be used."""
+        """Raise ConfigurationError where the masking key can't be used."""
         self.name = wiring.name
         self.listen = config.listen
         self._config = config
@@ -161,15 +154,4 @@ class LumberjackHandler:
             await connection.writer.drain()
 
 
-def build(settings: Mapping[str, Any], wiring: Wiring) -> StreamHandler:
-    """Return the handler that a section of the configuration describes.
-
-    Raises:
-        ConfigurationError: it says what cannot be, or its key file can't be used.
-
-    """
-    config = parsed(LumberjackConfig, wiring.name, settings)
-    try:
-        return LumberjackHandler(config, wiring)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"handlers.{wiring.name}.secrets.key_file: {error}") from error
+build = builder(LumberjackConfig, LumberjackHandler)

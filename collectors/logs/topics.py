@@ -17,7 +17,6 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from abdrift.clock import ClockMs
-from abdrift.configuration import ConfigurationError
 from collectors.dead_letters import DeadLetters, Letter
 from collectors.logs import intake, telemetry
 from collectors.logs.events import EventsConfig, Origin, Reader, Refused
@@ -100,10 +99,7 @@ class TopicReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._config = config
         self._parts = parts
         self._topics = {each.topic: each for each in config.topics}
-        try:
-            self._reader = Reader(config, parts.source)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"secrets.key_file: {error}") from error
+        self._reader = Reader(config, parts.source)
         self._under_way = asyncio.Lock()
 
     async def run(self) -> None:

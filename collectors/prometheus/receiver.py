@@ -7,13 +7,13 @@ A sender tries again after 5xx and 429, and never after another 4xx. So what can
 request are not: the answer is then 400, and in protocol 2.0 its headers count what was written.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from collectors import telemetry
 from collectors.blocks import SampleBlock, size_of
@@ -25,9 +25,18 @@ from collectors.prometheus.protobuf import MalformedError
 from collectors.prometheus.relabelling import Rule, Rules
 from collectors.prometheus.samples import Decoded, Flags
 from collectors.prometheus.telemetry import Offenders
-from collectors.receiving import Answer, AuthKind, Client, NotItsClusterError, Received, RefusedError, Wiring, parsed
-
-NAME: Final = "remote-write"
+from collectors.receiving import (
+    Answer,
+    Client,
+    Endpoint,
+    EndpointConfig,
+    NotItsClusterError,
+    Received,
+    RefusedError,
+    UrlPath,
+    Wiring,
+    builder,
+)
 
 _MEDIA_TYPE: Final = "application/x-protobuf"
 _VERSION: Final = "X-Prometheus-Remote-Write-Version"
@@ -42,12 +51,10 @@ _BEFORE_NEGOTIATION: Final = "prometheus.writerequest"
 """What a request brings that names no message, as every sender did before there were two."""
 
 
-class RemoteWriteSettings(BaseModel):
+class RemoteWriteConfig(EndpointConfig):
     """What a user sets for the receiver of remote write."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str = Field(default="/api/v1/write", pattern="^/")
+    path: UrlPath = "/api/v1/write"
     cluster_label: str = Field(default="cluster", description="Names the cluster where a client speaks for several.")
     metric_relabel_configs: tuple[Rule, ...] = Field(default=(), description="Prometheus's own, for each series.")
     max_samples: int = Field(default=20_000, ge=1, description="Of one request; Prometheus sends 2,000 by default.")
@@ -56,34 +63,14 @@ class RemoteWriteSettings(BaseModel):
     series: SeriesLimits = SeriesLimits()
 
 
-def build(settings: Mapping[str, Any], wiring: Wiring) -> "RemoteWrite":
-    """Return the handler that `abdrift receive` registers.
-
-    Raises:
-        ConfigurationError: the settings say what cannot be.
-
-    """
-    return RemoteWrite(parsed(RemoteWriteSettings, NAME, settings), wiring)
-
-
-class RemoteWrite:
+class RemoteWrite(Endpoint[RemoteWriteConfig]):
     """Takes remote write of both protocols."""
 
-    name = NAME
-    methods = frozenset({"POST"})
-    auth = frozenset({AuthKind.AUTHORIZATION, AuthKind.COMMON_NAME})
-
-    def __init__(self, settings: RemoteWriteSettings, wiring: Wiring) -> None:
-        self._settings = settings
-        self._wiring = wiring
+    def __init__(self, config: RemoteWriteConfig, wiring: Wiring) -> None:
+        super().__init__(config, wiring)
         self._catalogue = Catalogue(
-            settings.series, Rules(settings.metric_relabel_configs), settings.cluster_label, told=Offenders()
+            config.series, Rules(config.metric_relabel_configs), config.cluster_label, told=Offenders()
         )
-
-    @property
-    def paths(self) -> Sequence[str]:
-        """Where senders write to."""
-        return (self._settings.path,)
 
     async def handle(self, request: Received) -> Answer:
         """Answer 204 once Kafka has all samples, 400 once it has those that can be taken.
@@ -116,7 +103,7 @@ class RemoteWrite:
         try:
             raw = snappy.decompressed(request.body, self._wiring.limits.decoded_bytes)
             return decode(
-                raw, request.client.name, self._catalogue, _ClusterOf(request.client), self._settings.max_samples
+                raw, request.client.name, self._catalogue, _ClusterOf(request.client), self._config.max_samples
             )
         except snappy.TooLargeError as error:
             raise RefusedError(413, "too-large", str(error)) from error
@@ -125,8 +112,8 @@ class RemoteWrite:
 
     def _in_time(self, decoded: Decoded, now_ms: int) -> Flags:
         """Return which samples are of a time that can be, and note the others as refused."""
-        earliest_ms = now_ms - self._settings.max_past_seconds * 1_000
-        latest_ms = now_ms + self._settings.max_future_seconds * 1_000
+        earliest_ms = now_ms - self._config.max_past_seconds * 1_000
+        latest_ms = now_ms + self._config.max_future_seconds * 1_000
         in_time: Flags = (decoded.times_ms >= earliest_ms) & (decoded.times_ms <= latest_ms)
         if outside := int(np.count_nonzero(~in_time)):
             first = int(decoded.times_ms[~in_time][0])
@@ -143,6 +130,9 @@ class RemoteWrite:
             self._wiring.reject(reason, rows)
         for reason, rows in decoded.suppressed.items():
             telemetry.SUPPRESSED.labels(self._wiring.source, reason).inc(rows)
+
+
+build = builder(RemoteWriteConfig, RemoteWrite)
 
 
 @dataclass(frozen=True, slots=True)

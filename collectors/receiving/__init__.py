@@ -3,9 +3,9 @@
 Senders push into it: Prometheus, Logstash, Alertmanager, Flux. A collector that receives implements `HttpHandler` (one
 request, one answer) or `StreamHandler` (a plain TCP protocol) from `handlers`, and is added in three steps:
 
-1. `collectors/<noun>/` has `build(settings, wiring)`: `settings` is the section `handlers.<name>` of the configuration
-   file, which it validates by a pydantic model of its own (`handlers.parsed`), and `wiring` is what it works with
-   (`Wiring.outlet.deliver(rows)` returns once Kafka has acknowledged every row).
+1. `collectors/<noun>/` has `build = builder(model, handler)`: `model` describes the section `handlers.<name>` of the
+   configuration file, and `handler` is called with what the section says and a `Wiring`, what it works with
+   (`Wiring.outlet.deliver(rows)` returns once Kafka has acknowledged every row). Most are an `Endpoint` of one path.
 2. `abdrift/cli/receive.py` names `build` in its table `HANDLERS`, and what a user may set in its example.
 3. `handle(request)` answers with an `Answer`, or raises `RefusedError` with a status and a reason from a fixed set.
 
@@ -14,14 +14,16 @@ handler: its protocol, and asking `request.client.cluster_of(name)` for which cl
 besides becomes the protocols' common ground: rows that Kafka will never take are 413, a framer that stops or an answer
 that takes too long is 503 with Retry-After, anything else 500, counted and logged.
 
-`config` is what users set, `clients` who they are, `limits` and `gate` how much they may, `server` listens, `requests`
-is the HTTP side and `streams` the TCP side, `bodies` reads and unpacks what was sent, `tls` knows the certificates.
+`handlers` is what a collector implements, `endpoints` the common form of it. `config` is what users set, `clients` who
+they are, `limits` and `gate` how much they may, `server` listens, `requests` is the HTTP side and `streams` the TCP
+side, `bodies` reads and unpacks what was sent, `tls` knows the certificates.
 
 Forbidden here: any protocol of a sender, and Kafka's client.
 """
 
 from collectors.receiving.clients import Client, NotItsClusterError
-from collectors.receiving.config import ReceiverConfig
+from collectors.receiving.config import ReceiverConfig, UrlPath
+from collectors.receiving.endpoints import Endpoint, EndpointConfig, builder
 from collectors.receiving.handlers import (
     Answer,
     AuthKind,
@@ -32,7 +34,6 @@ from collectors.receiving.handlers import (
     RefusedError,
     StreamHandler,
     Wiring,
-    parsed,
 )
 from collectors.receiving.server import Receiver
 
@@ -41,6 +42,8 @@ __all__ = [
     "AuthKind",
     "Client",
     "Connection",
+    "Endpoint",
+    "EndpointConfig",
     "Handler",
     "HttpHandler",
     "NotItsClusterError",
@@ -49,6 +52,7 @@ __all__ = [
     "ReceiverConfig",
     "RefusedError",
     "StreamHandler",
+    "UrlPath",
     "Wiring",
-    "parsed",
+    "builder",
 ]

@@ -4,11 +4,47 @@ import ipaddress
 import re
 import socket
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Split `HOST:PORT`; port 0 lets the system choose, and an IPv6 host stands in brackets.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) >= 2**16:
+        raise ValueError(f"{address!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _address(value: str) -> str:
+    host_and_port(value)
+    return value
+
+
+def _url_path(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError(f"{value!r} is no path; it begins with a slash")
+    return value
+
+
+def _digest(value: str) -> str:
+    if not _SHA256.fullmatch(value):
+        raise ValueError('not a SHA-256 in 64 lower-case hex digits; printf %s "$TOKEN" | sha256sum')
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+"""`HOST:PORT` to listen at."""
+UrlPath = Annotated[str, AfterValidator(_url_path)]
+Sha256 = Annotated[str, AfterValidator(_digest)]
 
 
 class _Settings(BaseModel):
@@ -63,13 +99,8 @@ class Basic(_Settings):
     """A user name and the SHA-256 of its password, or a file that holds the password."""
 
     username: str = Field(min_length=1)
-    password_sha256: str | None = None
+    password_sha256: Sha256 | None = None
     password_file: Path | None = None
-
-    @field_validator("password_sha256")
-    @classmethod
-    def _hex(cls, value: str | None) -> str | None:
-        return _checked_digest(value)
 
     @field_validator("username")
     @classmethod
@@ -91,7 +122,7 @@ class ClientConfig(_Settings):
     name: str = Field(min_length=1, max_length=253)
     cluster: str | None = Field(default=None, description="All it sends is of this cluster, whatever it names.")
     clusters: tuple[str, ...] = Field(default=(), description="Globs of the clusters that it may name.")
-    bearer_sha256: str | None = Field(default=None, description="Of its token; a token is long and random.")
+    bearer_sha256: Sha256 | None = Field(default=None, description="Of its token; a token is long and random.")
     bearer_file: Path | None = None
     basic: Basic | None = None
     common_name: str | None = Field(default=None, description="Of its certificate; needs tls.client_ca.")
@@ -101,11 +132,6 @@ class ClientConfig(_Settings):
     )
     handlers: tuple[str, ...] = Field(default=(), description="Which it may use; empty: all.")
     rate: Rate = Rate()
-
-    @field_validator("bearer_sha256")
-    @classmethod
-    def _hex(cls, value: str | None) -> str | None:
-        return _checked_digest(value)
 
     @field_validator("addresses")
     @classmethod
@@ -132,7 +158,7 @@ class ClientConfig(_Settings):
 class ReceiverConfig(_Settings):
     """Where receivers listen, for whom, and which of them there are."""
 
-    listen: str = "127.0.0.1:8480"
+    listen: Address = "127.0.0.1:8480"
     instance: str = Field(
         default_factory=socket.gethostname,
         min_length=1,
@@ -142,12 +168,6 @@ class ReceiverConfig(_Settings):
     limits: Limits = Limits()
     clients: tuple[ClientConfig, ...] = Field(min_length=1)
     handlers: dict[str, dict[str, Any]] = Field(min_length=1, description="Settings of each receiver, by its name.")
-
-    @field_validator("listen")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        host_and_port(value)
-        return value
 
     @field_validator("handlers", mode="before")
     @classmethod
@@ -171,25 +191,6 @@ class ReceiverConfig(_Settings):
             if unknown := set(client.handlers) - set(self.handlers):
                 raise ValueError(f"client {client.name}: no handler {min(unknown)!r} is configured")
         return self
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """Split `HOST:PORT`; port 0 lets the system choose, and an IPv6 host stands in brackets.
-
-    Raises:
-        ValueError: it is none.
-
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) >= 2**16:
-        raise ValueError(f"{address!r} is not HOST:PORT")
-    return host.strip("[]"), int(port)
-
-
-def _checked_digest(value: str | None) -> str | None:
-    if value is not None and not _SHA256.fullmatch(value):
-        raise ValueError('not a SHA-256 in 64 lower-case hex digits; printf %s "$TOKEN" | sha256sum')
-    return value
 
 
 def _unique(what: str, names: list[str]) -> None:

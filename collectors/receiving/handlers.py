@@ -4,19 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-from pydantic import BaseModel
-
-from abdrift import configuration
 from abdrift.clock import ClockMs
 from collectors.dead_letters import DeadLetters
 from collectors.framing import Row, Send
 from collectors.receiving import telemetry
 from collectors.receiving.clients import Client
 from collectors.receiving.config import Limits
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class AuthKind(StrEnum):
@@ -166,13 +161,3 @@ class Wiring:
     def reject(self, reason: str, rows: int = 1) -> None:
         """Count rows that are left out of a request that is otherwise taken; `reason` is from a fixed set."""
         telemetry.REJECTED_ROWS.labels(self.name, reason).inc(rows)
-
-
-def parsed(model: type[M], name: str, settings: Mapping[str, Any]) -> M:
-    """Read a handler's section of the configuration.
-
-    Raises:
-        ConfigurationError: it says what cannot be.
-
-    """
-    return configuration.section(model, f"handlers.{name}", settings)
