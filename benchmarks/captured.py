@@ -10,8 +10,8 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,8 @@ from benchmarks.measuring import PinnedProgram, RunError
 from collectors.prometheus import protobuf, snappy
 from collectors.prometheus.samples import FULL, ZERO
 
+SHARDS: Final = 8
+"""How many requests Prometheus sends at the same time."""
 _SERIES_TAG: Final = 0x0A
 _TIME_BYTES: Final = 6
 _MOST_BYTES: Final = 64 << 20
@@ -40,6 +42,8 @@ class Body:
     raw: bytes
     places: npt.NDArray[np.int64]
     times_ms: npt.NDArray[np.int64]
+    chain: int = 0
+    """Requests of one chain have series in common and follow one another; Prometheus sends each from a shard."""
 
     @property
     def rows(self) -> int:
@@ -67,8 +71,8 @@ class Captured:
         """The number of samples."""
         return sum(body.rows for body in self.bodies)
 
-    def enough(self, rows: int) -> Iterator[tuple[bytes, int]]:
-        """Yield bodies and how many samples each has, over and over at later times, until there are so many samples.
+    def enough(self, rows: int) -> Iterator[tuple[bytes, Body]]:
+        """Yield requests and what they were made of, over and over at later times, until there are so many samples.
 
         The last of them are of now.
         """
@@ -79,7 +83,7 @@ class Captured:
         for turn in range(rounds):
             for body in self.bodies:
                 if made < rows:
-                    yield body.moved(begin_ms + turn * self.span_ms), body.rows
+                    yield body.moved(begin_ms + turn * self.span_ms), body
                     made += body.rows
 
 
@@ -105,7 +109,8 @@ def capture(folder: Path, *, instances: int, samples_per_request: int, rows: int
     kept: list[bytes] = []
     with _recorder(kept) as port:
         own, config = f"{ports.HOST}:{ports.choose()}", folder / "capture.json"
-        queue = {"max_samples_per_send": samples_per_request, "min_shards": 4, "capacity": 10 * samples_per_request}
+        queue = {"max_samples_per_send": samples_per_request, "capacity": 10 * samples_per_request}
+        queue |= {"min_shards": SHARDS, "max_shards": SHARDS}
         to = {"url": f"http://{ports.HOST}:{port}/", "queue_config": queue}
         targets = [{"targets": [own], "labels": {"instance": f"host-{number:04d}:9090"}} for number in range(instances)]
         settings = {
@@ -122,7 +127,7 @@ def capture(folder: Path, *, instances: int, samples_per_request: int, rows: int
                     running.drain()
                     raise RunError(running.told(f"Prometheus wrote {len(kept)} requests only"))
                 time.sleep(_POLL_SECONDS)
-    bodies = tuple(found for body in kept if (found := body_of(snappy.decompressed(body, _MOST_BYTES))))
+    bodies = chained([found for body in kept if (found := body_of(snappy.decompressed(body, _MOST_BYTES)))])
     times = np.concatenate([body.times_ms for body in bodies])
     return Captured(bodies, int(times.max() - times.min()) + 1_000 * _INTERVAL_SECONDS)
 
@@ -142,6 +147,34 @@ def body_of(raw: bytes) -> Body | None:
     return Body(raw, ends - _TIME_BYTES, times_ms)
 
 
+def chained(bodies: Sequence[Body]) -> tuple[Body, ...]:
+    """Return the bodies with their chains told."""
+    chains = list(range(len(bodies)))
+
+    def first(number: int) -> int:
+        while chains[number] != number:
+            chains[number] = chains[chains[number]]
+            number = chains[number]
+        return number
+
+    seen: dict[bytes, int] = {}
+    for number, body in enumerate(bodies):
+        for series in _series(body):
+            chains[first(seen.setdefault(series, number))] = first(number)
+    return tuple(replace(body, chain=first(number)) for number, body in enumerate(bodies))
+
+
+def _series(body: Body) -> Iterator[bytes]:
+    """Yield what names each series: its message up to the sample."""
+    starts: list[int] = []
+    stops: list[int] = []
+    protobuf.run(body.raw, 0, _SERIES_TAG, starts, stops)
+    data, ends = np.frombuffer(body.raw, dtype=np.uint8), np.array(stops)
+    samples = np.where(FULL.found(data, ends - FULL.size), FULL.size, ZERO.size)
+    for start, end in zip(starts, (ends - samples).tolist(), strict=True):
+        yield body.raw[start:end]
+
+
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
         """Say nothing: a sender that is stopped breaks its connections off."""
@@ -155,7 +188,9 @@ def _recorder(kept: list[bytes]) -> Iterator[int]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            kept.append(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(size_bytes := int(self.headers["Content-Length"]))
+            if len(body) == size_bytes:
+                kept.append(body)
             self.send_response(204)
             self.end_headers()
 

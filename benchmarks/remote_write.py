@@ -13,7 +13,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from abdrift.broker import EmbeddedBroker, ports
 from abdrift.kafka import KafkaSettings
 from abdrift.topics import SAMPLES
 from benchmarks import captured, filling
-from benchmarks.captured import Captured
+from benchmarks.captured import SHARDS, Body, Captured
 from benchmarks.engines.abdrift import profiled
 from benchmarks.firehose import on_core, scratch
 from benchmarks.measuring import Measured, PinnedProgram, RunError, cores, usage
@@ -37,7 +37,6 @@ REFERENCE: Final = "prometheus"
 _ROWS_PER_SECOND: Final = {"abdrift": 400_000, "prometheus": 200_000}
 """About what each does, to give runs their length."""
 _TOKEN: Final = "benchmark"  # noqa: S105  for a receiver on loopback that lives for seconds
-_CONNECTIONS: Final = 8
 _READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.25
 _STOP_SECONDS: Final = 15.0
@@ -51,7 +50,7 @@ _HEADERS: Final = {
 }
 
 Tell = Callable[[str], None]
-Requests = Sequence[tuple[bytes, int]]
+Requests = Sequence[tuple[bytes, Body]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +172,7 @@ def _run_abdrift(stage: _Stage, bodies: Requests, runs: _Runs) -> None:
 
 
 def _receiver(address: str) -> dict[str, Any]:
-    rate = {"requests_per_second": 1e6, "bytes_per_second": 1e12, "concurrent_requests": 2 * _CONNECTIONS}
+    rate = {"requests_per_second": 1e6, "bytes_per_second": 1e12, "concurrent_requests": 2 * SHARDS}
     client = {"name": "bench", "cluster": "bench", "bearer_sha256": hashlib.sha256(_TOKEN.encode()).hexdigest()}
     return {
         "listen": address,
@@ -206,17 +205,19 @@ _ENGINES: Final = {"abdrift": _run_abdrift, "prometheus": _run_prometheus}
 
 
 async def _write(program: PinnedProgram, url: str, bodies: Requests) -> int:
-    """Send all bodies in their order over a few connections; return how many samples were acknowledged."""
-    left: Iterator[tuple[bytes, int]] = iter(bodies)
+    """Send each chain of requests in its order, all chains at the same time; return how many samples were taken."""
+    chains: dict[int, list[tuple[bytes, Body]]] = {}
+    for request in bodies:
+        chains.setdefault(request[1].chain, []).append(request)
     acknowledged = 0
 
-    async def connection(http: aiohttp.ClientSession) -> None:
+    async def send(http: aiohttp.ClientSession, chain: Requests) -> None:
         nonlocal acknowledged
-        for body, rows in left:
-            async with http.post(url, data=body, headers=_HEADERS) as answer:
+        for request, body in chain:
+            async with http.post(url, data=request, headers=_HEADERS) as answer:
                 if answer.status // 100 != 2:  # noqa: PLR2004  2xx
                     raise RunError(program.told(f"answered with {answer.status}: {(await answer.text())[:500]}"))
-            acknowledged += rows
+            acknowledged += body.rows
 
     async def watch() -> None:
         while True:
@@ -227,9 +228,14 @@ async def _write(program: PinnedProgram, url: str, bodies: Requests) -> int:
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {_TOKEN}"}) as http:
         watching = asyncio.create_task(watch())
         try:
-            await asyncio.gather(*(connection(http) for _ in range(_CONNECTIONS)))
-        except aiohttp.ClientError as error:
-            raise RunError(program.told(f"broke off after {acknowledged} samples: {error!r}")) from error
+            async with asyncio.TaskGroup() as group:
+                for chain in chains.values():
+                    group.create_task(send(http, chain))
+        except* aiohttp.ClientError as errors:
+            told = f"broke off after {acknowledged} samples: {errors.exceptions[0]!r}"
+            raise RunError(program.told(told)) from errors
+        except* RunError as errors:
+            raise RunError(str(errors.exceptions[0])) from errors
         finally:
             watching.cancel()
     program.watch.note(acknowledged)

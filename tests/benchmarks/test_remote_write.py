@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks import remote_write
-from benchmarks.captured import Body, Captured, body_of
+from benchmarks.captured import Body, Captured, body_of, chained
 from benchmarks.measuring import Measured
 from benchmarks.remote_write import _Runs
 from collectors.prometheus import snappy, write_v1
@@ -43,10 +43,21 @@ def test_requests_of_another_layout_are_left_out() -> None:
 def test_there_is_enough_of_what_was_captured_and_it_goes_on_in_time() -> None:
     captured = Captured((body((1.0, NOW_MS), (2.0, NOW_MS + 1)), body((3.0, NOW_MS + 2))), span_ms=1_000)
     bodies = list(captured.enough(7))
-    assert [rows for _, rows in bodies] == [2, 1, 2, 1, 2]
-    times = np.array([time for body, _ in bodies for time in decoded(body)[1]])
+    assert [body.rows for _, body in bodies] == [2, 1, 2, 1, 2]
+    times = np.array([time for request, _ in bodies for time in decoded(request)[1]])
     assert (np.diff(times) > 0).all()
     assert times[3] - times[0] == 1_000
+
+
+def test_requests_with_a_series_in_common_are_a_chain() -> None:
+    def of(*names: str) -> Body:
+        found = body_of(request_v1([Series({"__name__": name}, [(1.0, NOW_MS)]) for name in names]))
+        assert found
+        return found
+
+    chains = [each.chain for each in chained([of("a"), of("b"), of("c"), of("d", "a"), of("c", "d"), of("b")])]
+    assert chains[0] == chains[2] == chains[3] == chains[4]
+    assert chains[1] == chains[5] != chains[0]
 
 
 def test_a_line_an_engine() -> None:
