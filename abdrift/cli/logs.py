@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from abdrift import configuration, paths
+from abdrift import paths
+from abdrift.cli.configured import ExampleOption, InstanceOption, chosen, configured, epochs_option
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.clock import wall_clock_ms
-from abdrift.configuration import ConfigurationError
 from abdrift.kafka import KafkaSettings, consumer, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import LOGS
@@ -66,29 +66,18 @@ def _logs() -> None:
 def from_kafka(
     kafka: KafkaSettings,
     config: Annotated[Path | None, typer.Option(help="Which topics; --example prints one.")] = None,
-    example: Annotated[bool, typer.Option("--example", help="Print a commented configuration and exit.")] = False,
-    instance: Annotated[
-        str | None, typer.Option(help="Names this process in its lanes.", show_default="the host's name")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Where epochs are kept between starts.", show_default="logs/ in the data")
-    ] = None,
+    example: ExampleOption = False,
+    instance: InstanceOption = None,
+    data: Annotated[Path | None, epochs_option("logs")] = None,
     metrics: MetricsOption = None,
     log_level: LogLevelOption = "info",
 ) -> None:
     """Read log events from topics, and commit their offsets once Kafka has the rows."""
-    if example:
-        typer.echo(EXAMPLE, nl=False)
-        return
-    if config is None:
-        raise typer.BadParameter("name a file; --example prints one", param_hint="--config")
+    path = chosen(config, EXAMPLE, wants_example=example)
     prepare(log_level, metrics)
     source = f"logs-from-kafka/{instance or socket.gethostname()}"
-    try:
-        settings = configuration.load(TopicsConfig, config)
+    with configured(TopicsConfig, path) as settings:
         run_until_stopped(_run(settings, kafka, source, data or paths.data_dir() / "logs"))
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error), param_hint="--config") from error
 
 
 async def _run(config: TopicsConfig, kafka: KafkaSettings, source: str, directory: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from abdrift import configuration, paths
+from abdrift import paths
+from abdrift.cli.configured import ExampleOption, chosen, configured, epochs_option
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.clock import wall_clock_ms
@@ -112,25 +113,16 @@ def register(app: typer.Typer) -> None:
 def receive(
     kafka: KafkaSettings,
     config: Annotated[Path | None, typer.Option(help="Who may send what; --example prints one.")] = None,
-    example: Annotated[bool, typer.Option("--example", help="Print a commented configuration and exit.")] = False,
-    data: Annotated[
-        Path | None, typer.Option(help="Where epochs are kept between starts.", show_default="receive/ in the data")
-    ] = None,
+    example: ExampleOption = False,
+    data: Annotated[Path | None, epochs_option("receive")] = None,
     metrics: MetricsOption = None,
     log_level: LogLevelOption = "info",
 ) -> None:
     """Receive what other systems push, and acknowledge it once Kafka has it."""
-    if example:
-        typer.echo(EXAMPLE, nl=False)
-        return
-    if config is None:
-        raise typer.BadParameter("name a file; abdrift receive --example prints one", param_hint="--config")
+    path = chosen(config, EXAMPLE, wants_example=example)
     prepare(log_level, metrics)
-    try:
-        settings = configuration.load(ReceiverConfig, config)
+    with configured(ReceiverConfig, path) as settings:
         run_until_stopped(_run(settings, kafka, data or paths.data_dir() / "receive"))
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error), param_hint="--config") from error
 
 
 async def _run(config: ReceiverConfig, kafka: KafkaSettings, directory: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from abdrift import configuration, paths
+from abdrift import paths
+from abdrift.cli.configured import InstanceOption, configured, epochs_option
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_until_stopped
 from abdrift.clock import wall_clock_ms
-from abdrift.configuration import ConfigurationError
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import SAMPLES
@@ -32,22 +32,16 @@ def register(app: typer.Typer) -> None:
 def scrape(
     kafka: KafkaSettings,
     config: Annotated[Path, typer.Option(help="What is scraped, in Prometheus's own words: deploy/prometheus.")],
-    instance: Annotated[
-        str, typer.Option(help="Names this process in its lanes; two that run at the same time must differ.")
-    ] = socket.gethostname(),
-    data: Annotated[
-        Path | None, typer.Option(help="Where epochs are kept between starts.", show_default="scrape/ in the data")
-    ] = None,
+    instance: InstanceOption = None,
+    data: Annotated[Path | None, epochs_option("scrape")] = None,
     metrics: MetricsOption = None,
     log_level: LogLevelOption = "info",
 ) -> None:
     """Scrape Prometheus targets, /federate among them, and stream their samples into Kafka."""
     prepare(log_level, metrics)
-    try:
-        settings = configuration.load(ScrapeConfig, config)
-        run_until_stopped(_run(settings, kafka, f"scrape/{instance}", data or paths.data_dir() / "scrape"))
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error), param_hint="--config") from error
+    source = f"scrape/{instance or socket.gethostname()}"
+    with configured(ScrapeConfig, config) as settings:
+        run_until_stopped(_run(settings, kafka, source, data or paths.data_dir() / "scrape"))
 
 
 async def _run(config: ScrapeConfig, kafka: KafkaSettings, source: str, data: Path) -> None:
