@@ -63,7 +63,7 @@ _REPEATED: Final = "\0"
 class Walk:
     """One comparison under way: its changes so far, in the order of the documents."""
 
-    __slots__ = ("changes", "client_side", "reader", "readings")
+    __slots__ = ("changes", "client_side", "reader", "readings", "strict")
 
     def __init__(self, readings: Readings = AS_STORED, reader: Reader = _READER, *, client_side: bool = False) -> None:
         """Begin; `client_side` is for a client's three-way merge, which merges every map key by key."""
@@ -71,6 +71,7 @@ class Walk:
         self.readings = readings
         self.reader = reader
         self.client_side = client_side
+        self.strict = False
 
     def value(self, t: Type, live: Any, desired: Any, owned: Owned, path: str) -> None:
         """Compare what both documents have at a path."""
@@ -89,7 +90,7 @@ class Walk:
     def fields(self, t: Type, live: Tree, desired: Tree, owned: Owned, path: str) -> None:
         """Compare two maps that merge key by key."""
         for key, wanted in self.reader.fields(t, desired):
-            had = live.get(key)
+            had = _had(t, live, key)
             if t.known and had == wanted:
                 continue
             if had is None or (not had and vanishes(t, key, had)):
@@ -161,7 +162,7 @@ class Walk:
         elif not t.known and (keys := _keys_seen(owned)):
             self._associative(t, live, desired, owned, path, _by_keys(t, keys))
         else:
-            strict = t.known or (owned.mine is None and owned.tracked)
+            strict = self.strict or t.known or (owned.mine is None and owned.tracked)
             self._replaced_list(t, live, desired, path, strict=strict)
 
     def _associative(
@@ -223,8 +224,8 @@ class Walk:
     def _replaced_map(self, t: Type, live: Tree, desired: Tree, path: str, *, strict: bool = True) -> None:
         said = dict(self.reader.fields(t, desired))
         for key, wanted in said.items():
-            had = live.get(key)
-            if had is None:
+            had = _had(t, live, key)
+            if had is None or (not had and vanishes(t, key, had)):
                 self._absent(t, key, wanted, desired, path)
             elif wanted is not None:
                 self._replaced(t.child(key), had, wanted, f"{path}/{escape(key)}", strict=strict)
@@ -253,6 +254,11 @@ class Walk:
                 self.changes.append(Change(here, wanted, None, "remove"))
         for index in range(len(desired), len(live)):
             self.changes.append(Change(f"{path}/{index}", None, live[index], "add"))
+
+
+def _had(t: Type, live: Tree, key: str) -> Any:
+    had = live.get(key)
+    return zero(t.values) if had is None and t.values and key in live else had
 
 
 def _by_keys(t: Type, keys: tuple[str, ...]) -> Callable[[Any], str]:
@@ -291,14 +297,18 @@ def _keys_seen(owned: Owned) -> tuple[str, ...]:
     return ()
 
 
-def ownership_of(t: Type, document: Any) -> Tree:
-    """Return the field set of a document, as if a manager had applied it."""
-    if isinstance(document, dict) and t.merge != "atomic":
-        tree = {f"f:{key}": ownership_of(t.child(key), v) for key, v in document.items() if v is not None}
+def ownership_of(t: Type, document: Any, *, client_side: bool = False) -> Tree:
+    """Return the field set of a document, as if a manager had applied it; a client applies every map key by key."""
+    if isinstance(document, dict) and (client_side or t.merge != "atomic"):
+        tree = {
+            f"f:{key}": ownership_of(t.child(key), value, client_side=client_side)
+            for key, value in document.items()
+            if value is not None
+        }
         return {".": {}, **tree} if tree else tree
     if isinstance(document, list) and t.merge == "keyed":
         name_of = _by_keys(t, t.keys)
-        return {name_of(item): ownership_of(t.item, item) for item in document}
+        return {name_of(item): ownership_of(t.item, item, client_side=client_side) for item in document}
     if isinstance(document, list) and t.merge == "set":
         return {managed_fields.member(item): {} for item in document}
     return {}

@@ -100,11 +100,16 @@ def _by_applying(t: Type, live: Document, desired: Document, options: CompareOpt
     as_it_stands = not options.manifest or desired["kind"] in _NOT_ROUND_TRIPPED
     reader = Reader() if as_it_stands else Reader(policy.unknown_fields, policy.fills)
     walk = Walk(options.readings, reader, client_side=client_side)
+    if client_side and not t.known and (before := _last_applied(live)) is not None:
+        live = {**live, **_said_before(_counted(before), _counted(live))}
+        walk.strict = True  # what a server filled in is gone
     had, wanted = (
         {key: document["metadata"][key] for key in policy.metadata if key in document["metadata"]}
         for document in (live, desired)
     )
     walk.fields(t.child("metadata"), had, wanted, owned.at("f:metadata"), "/metadata")
+    if not policy.added_metadata:
+        walk.changes = [change for change in walk.changes if change.op != "add"]
     walk.fields(t, _counted(live), _counted(desired), owned, "")
     return walk.changes
 
@@ -124,12 +129,21 @@ def _ownership(t: Type, live: Document, options: CompareOptions, policy: Policy)
         (mine if applied or taken else others).append(entry.fields)
     client_side = policy.client_side and not mine
     if policy.last_applied and not mine and (before := _last_applied(live)) is not None:
-        mine.append(managed_fields.FieldSet(ownership_of(t, before)))
+        mine.append(managed_fields.FieldSet(ownership_of(t, before, client_side=True)))
         others = []  # a client-side apply takes away what it applied before, whoever else owns it
     if not mine and not others:
         return NOBODY, client_side
     own = reduce(managed_fields.FieldSet.union, mine).tree if mine else None
     return Owned(own, tuple(field_set.tree for field_set in others)), client_side
+
+
+def _said_before(before: Any, live: Any) -> Any:
+    """Return of live what a client applied before, as Argo CD does before it merges a custom resource."""
+    if isinstance(before, dict) and isinstance(live, dict):
+        return {key: _said_before(before[key], value) if key in before else None for key, value in live.items()}
+    if isinstance(before, list) and isinstance(live, list):
+        return [_said_before(said, had) for said, had in zip(before, live, strict=False)] + live[len(before) :]
+    return live
 
 
 def _last_applied(live: Document) -> Document | None:
@@ -145,7 +159,8 @@ def _last_applied(live: Document) -> Document | None:
     if not isinstance(metadata, dict):
         return None
     # kubectl writes annotations down even where there are none, which is not to say that it applied the map
-    return {**before, "metadata": {key: value for key, value in metadata.items() if value}}
+    said = {key: value for key, value in metadata.items() if value}
+    return stored({**before, "apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": said})
 
 
 def _object(document: Any, name: str) -> Document:

@@ -62,8 +62,10 @@ class Reader:
 
 
 def _zero_or_default(t: Type, key: str, desired: Mapping[str, Any]) -> Any:
-    if isinstance(t.zeros[key], dict):
+    if desired.get(key) == {}:
         return {}
+    if isinstance(t.zeros[key], dict):
+        return t.zeros[key]
     default = default_of(t, key, desired)
     return t.zeros[key] if default is NOTHING else default
 

@@ -30,7 +30,7 @@ class Policy:
     """One engine's habits.
 
     `metadata` are the fields of metadata that count. `skips` (of either object) and `keeps` (of desired) are labels
-    or annotations that exempt an object. `added_metadata` tells whether a label or an annotation that a dry run would
+    or annotations that exempt an object. `added_metadata` tells whether a label or an annotation that an apply would
     take away counts; `foreign_writes` whether fields that a dry run sets for others, such as admission webhooks, do;
     `last_applied` whether kubectl's annotation says what was applied before, `client_side` whether a client's merge is
     predicted where the manager has no `Apply` entry. `unknown_fields` tells whether fields that

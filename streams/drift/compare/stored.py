@@ -102,13 +102,6 @@ def _encoded(value: Any) -> Any:
     return base64.b64encode(value.encode()).decode()
 
 
-def _cluster_role(document: Document) -> Document:
-    """Return a ClusterRole without the rules that a controller fills in where it is aggregated."""
-    if not isinstance(document.get("aggregationRule"), dict):
-        return document
-    return {key: value for key, value in document.items() if key != "rules"}
-
-
 def _namespace(document: Document) -> Document:
     """Return a Namespace with the label that an API server gives it."""
     metadata = document["metadata"]
@@ -140,5 +133,4 @@ _BY_KIND: Final[Mapping[tuple[str, str], Callable[[Document], Document]]] = {
     ("", "LimitRange"): _limit_range,
     ("", "Namespace"): _namespace,
     ("", "Secret"): _secret,
-    ("rbac.authorization.k8s.io", "ClusterRole"): _cluster_role,
 }

@@ -25,6 +25,7 @@ from tests.streams.drift.compare.pairs import (
     POD,
     QUOTA,
     RELEASE,
+    SECRET,
     SERVICE,
     STATEFULSET,
     WIDGET,
@@ -89,9 +90,13 @@ CPU, MEMORY = C0 + "/resources/limits/cpu", C0 + "/resources/limits/memory"
 CPU_HPA = HPA["spec"]["metrics"][0]
 
 EDITS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "label-given-up": (DEPLOYMENT, {}, {"/metadata/labels/app": GONE}),
+    "annotations-given-up": (DEPLOYMENT, {}, {"/metadata/annotations": GONE}),
     "null-label": (DEPLOYMENT, {}, {"/metadata/labels/app": None}),
     "null-in-data": (CONFIGMAP, {}, {"/data/a": None}),
     "null-limit": (DEPLOYMENT, {}, {CPU: None}),
+    "null-in-live-data": (CONFIGMAP, {"/data/a": None}, {"/data/a": ""}),
+    "empty-in-live-group": (BINDING, {"/roleRef/apiGroup": ""}, {}),
     "null-selector": (DEPLOYMENT, {}, {"/spec/selector": None}),
     "null-containers": (DEPLOYMENT, {}, {POD + "/containers": None}),
     "null-over-a-group": (CLUSTERROLE, {}, {"/rules/0/apiGroups": [None]}),
@@ -176,7 +181,14 @@ def _three_way() -> list[dict[str, Any]]:
         "env-given-up": (DEPLOYMENT, {}, {C0 + "/env/1": GONE}),
         "env-of-others": (DEPLOYMENT, {C0 + "/env/2": {"name": "X", "value": "1"}}, {}),
         "selector-of-others": (DEPLOYMENT, {POD + "/nodeSelector/zone": "a"}, {}),
+        "selector-given-up": (DEPLOYMENT, {}, {"/spec/selector/matchLabels": {"other": "x"}}),
+        "node-selector-given-up": (DEPLOYMENT, {}, {POD + "/nodeSelector": {}}),
         "replicas-left-to-others": (put(DEPLOYMENT, {"/spec/replicas": GONE}), {"/spec/replicas": 9}, {}),
+        "string-data-given-up": (
+            put(SECRET, {"/stringData": {"c": "c"}}),
+            {"/stringData": GONE, "/data/c": "Yw=="},
+            {"/stringData": GONE},
+        ),
         "data-given-up": (CONFIGMAP, {}, {"/data/b": GONE}),
         "strategy-of-others": (
             put(DEPLOYMENT, {"/spec/strategy": {"type": "RollingUpdate"}}),
@@ -184,6 +196,8 @@ def _three_way() -> list[dict[str, Any]]:
             {},
         ),
         "custom-field-given-up": (WIDGET, {}, {"/spec/opt": GONE}),
+        "custom-item-given-up": (WIDGET, {}, {"/spec/parts/0/n": GONE}),
+        "custom-item-of-others": (WIDGET, {"/spec/parts/0/more": 1}, {}),
         "custom-field-of-others": (WIDGET, {"/spec/more": 1}, {}),
     }
     found = []

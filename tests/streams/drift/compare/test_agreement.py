@@ -17,7 +17,6 @@ CASES = pairs.cases() + edges.cases()
 
 # Where the judge answers otherwise than the engine it follows, and why; docs/decisions/0003-drift-judge.md has more.
 DEVIATIONS = {
-    "aggregated-roles/rules-said": "a controller fills an aggregated role's rules",
     "custom-resources/null-desired": "an API server drops null, which the oracle's schemaless one keeps",
     "defaults/claim-template": "an API server fills in the embedded kind, which the oracle's one does not",
     "edges/rollout-quantity/argocd": "Argo CD reads a Rollout's pods as Kubernetes' own; its engine alone does not",
