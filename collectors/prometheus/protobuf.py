@@ -50,6 +50,12 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
+def expect_bytes(wire: int, what: str) -> None:
+    """Raise MalformedError where a field of this wire type is not of BYTES; `what` names it."""
+    if wire != Wire.BYTES:
+        raise MalformedError(f"{what} has the wire type {wire}")
+
+
 def fields(raw: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield number, wire type and bounds of each field between two places; bounds are those of its value alone.
 

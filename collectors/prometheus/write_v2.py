@@ -6,6 +6,7 @@ Labels are numbers of the request's own table of symbols. They are exchanged for
 texts, for all series at once, and a series is told from others by these.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,21 +16,9 @@ import numpy.typing as npt
 from collectors.blocks import Numbers
 from collectors.prometheus.catalogue import BY_SYMBOLS, TOO_LONG, UNKNOWN, Catalogue, ClusterOf
 from collectors.prometheus.labels import Labels, SeriesRefusedError, read
-from collectors.prometheus.protobuf import MalformedError, Wire, fields, run, varint
-from collectors.prometheus.samples import (
-    FULL,
-    ZERO,
-    Bytes,
-    Columns,
-    Content,
-    Decoded,
-    Flags,
-    Layout,
-    Loose,
-    Places,
-    joined,
-    take,
-)
+from collectors.prometheus.protobuf import MalformedError, Wire, expect_bytes, fields, run, varint
+from collectors.prometheus.samples import FULL, ZERO, Bytes, Columns, Content, Decoded, Flags, Layout, Places
+from collectors.prometheus.write import Reading
 
 VERSION: Final = BY_SYMBOLS
 
@@ -43,7 +32,7 @@ _REFERENCE: Final = np.dtype("<u4")
 
 
 def decode(raw: bytes, client: str, catalogue: Catalogue, cluster_of: ClusterOf, max_samples: int) -> Decoded:
-    """Return the samples of a request. Arguments and errors are those of `write_v1.decode`."""
+    """Return the samples of a request. Arguments and errors are those of `write.Reading`."""
     return _Reading(raw, client, catalogue, cluster_of, max_samples).decoded()
 
 
@@ -57,13 +46,11 @@ class _Heads:
     zero: Flags
 
 
-class _Reading:
+class _Reading(Reading[list[int]]):
+    version = VERSION
+
     def __init__(self, raw: bytes, client: str, catalogue: Catalogue, cluster_of: ClusterOf, max_samples: int) -> None:
-        self._raw = raw
-        self._key = client, VERSION
-        self._catalogue = catalogue
-        self._cluster_of = cluster_of
-        self._max_samples = max_samples
+        super().__init__(raw, client, catalogue, cluster_of, max_samples)
         self._symbols = np.zeros(0, dtype=_REFERENCE)
 
     def decoded(self) -> Decoded:
@@ -72,14 +59,10 @@ class _Reading:
         heads = _heads(data, starts, stops)
         laid_out = np.flatnonzero(heads.full | heads.zero)
         numbers = np.full(len(starts), UNKNOWN, dtype=np.int32)
-        numbers[laid_out] = self._known(data, starts[laid_out] + 2, heads.stops[laid_out])
+        numbers[laid_out] = self._known_by(data, starts[laid_out] + 2, heads.stops[laid_out])
         is_known = numbers != UNKNOWN
         columns = Columns(data, heads.full & is_known, heads.zero & is_known, heads.stops)
-        decoded = columns.decoded(numbers, heads.stops - starts)
-        loose = Loose()
-        for at in np.flatnonzero(~columns.laid_out).tolist():
-            self._look(int(starts[at]), int(stops[at]), decoded, loose)
-        return joined(decoded, loose)
+        return self._read(columns, numbers, starts, stops)
 
     def _split(self) -> tuple[Places, Places]:
         """Return the bounds of each series, and take in the symbols."""
@@ -95,48 +78,26 @@ class _Reading:
                     # Reserved, so that a message of protocol 1.0 is not taken for one of 2.0.
                     raise MalformedError(f"field {number} is none of io.prometheus.write.v2.Request")
                 if number in {_SYMBOLS, _SERIES}:
-                    _expect(wire == Wire.BYTES, "a symbol or series")
+                    expect_bytes(wire, "a symbol or series")
                     into = symbols if number == _SYMBOLS else series
                     into[0].append(start)
                     into[1].append(at)
-        if len(series[0]) > self._max_samples:
-            raise MalformedError(
-                f"{len(series[0])} series in a request; at most {self._max_samples}: send fewer at a time"
-            )
+        bounds = self._bounds(*series)
         if symbols[0] and symbols[0][0] != symbols[1][0]:
             raise MalformedError("the first symbol is not the empty one")
         number_of = self._catalogue.symbol
         texts = [number_of(raw[start:stop]) for start, stop in zip(*symbols, strict=True)]
         self._symbols = np.array(texts, dtype=_REFERENCE)
-        return np.array(series[0], dtype=np.int64), np.array(series[1], dtype=np.int64)
+        return bounds
 
-    def _known(self, data: Bytes, starts: Places, stops: Places) -> Numbers:
+    def _known_by(self, data: Bytes, starts: Places, stops: Places) -> Numbers:
         """Return the numbers of series by their references, which lie between these bounds and end in them."""
         references, ends = _references(data, starts, stops)
         # What points outside the symbols is told when the series is looked at.
         is_inside = references < len(self._symbols)
         named = np.full(len(references), TOO_LONG, dtype=_REFERENCE)
         named[is_inside] = self._symbols[references[is_inside]]
-        packed, get = named.tobytes(), self._catalogue.known(self._key).get
-        bounds = (ends * _REFERENCE.itemsize).tolist()
-        return np.array(
-            [get(packed[start:end], UNKNOWN) for start, end in zip([0, *bounds], bounds, strict=False)], dtype=np.int32
-        )
-
-    def _look(self, start: int, stop: int, decoded: Decoded, loose: Loose) -> None:
-        """Read a series field by field."""
-        references, content = self._parts(start, stop)
-        if len(loose.series) + len(content) > self._max_samples:
-            raise MalformedError(f"more than {self._max_samples} samples in a request: send fewer at a time")
-        if not content:
-            decoded.refusals.add("no-samples", "a series has neither samples nor histograms", 0)
-            return
-        try:
-            number = self._number(references)
-        except SeriesRefusedError as error:
-            decoded.refusals.add(error.reason, str(error), len(content))
-            return
-        take(self._raw, content, number, decoded, loose)
+        return self._known(named.tobytes(), itertools.pairwise([0, *(ends * _REFERENCE.itemsize).tolist()]))
 
     def _number(self, references: list[int]) -> int:
         if len(references) % 2:
@@ -148,19 +109,15 @@ class _Reading:
         symbols = self._symbols[references]
         if np.any(symbols == TOO_LONG):
             raise SeriesRefusedError("label-value", "a label's name or value is too long")
-        named = symbols.tobytes()
-        number = self._catalogue.known(self._key).get(named, UNKNOWN)
-        if number == UNKNOWN:
-            number = self._catalogue.add(self._key, named, lambda: self._labels(symbols), self._cluster_of)
-        return number
+        return self._known_or_new(symbols.tobytes(), lambda: self._labels(symbols))
 
     def _labels(self, symbols: npt.NDArray[np.uint32]) -> Labels:
         texts = [self._catalogue.symbol_text(number) for number in symbols.tolist()]
         return read(zip(texts[::2], texts[1::2], strict=True))
 
-    def _parts(self, start: int, stop: int) -> tuple[list[int], Content]:
-        """Return a series' references, and where its other parts lie; its metadata is passed over."""
-        raw, content = self._raw, Content()
+    def _parts(self, start: int, stop: int, content: Content) -> list[int]:
+        """Return a series' references to symbols; its metadata is passed over."""
+        raw = self._raw
         references: list[int] = []
         for number, wire, at, end in fields(raw, start, stop):
             match number, wire:
@@ -177,8 +134,10 @@ class _Reading:
                 case 4, Wire.BYTES:
                     content.exemplars += 1
                 case 1 | 2 | 3 | 4 | 5, _:
-                    _expect(number == 5 and wire == Wire.BYTES, f"field {number} of a series")  # noqa: PLR2004
-        return references, content
+                    expect_bytes(wire, f"field {number} of a series")
+        if not content:
+            raise SeriesRefusedError("no-samples", "a series has neither samples nor histograms")
+        return references
 
 
 def _heads(data: Bytes, starts: Places, stops: Places) -> _Heads:
@@ -220,8 +179,3 @@ def _references(data: Bytes, starts: Places, stops: Places) -> tuple[npt.NDArray
         longer = lengths > place
         numbers[longer] |= (written[begins[longer] + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
     return numbers, np.searchsorted(ends, lasts - 1, side="right")
-
-
-def _expect(is_so: bool, what: str) -> None:
-    if not is_so:
-        raise MalformedError(f"{what} has another wire type")

@@ -241,7 +241,7 @@ def test_a_sample_within_a_label_is_none(protocol: Protocol) -> None:
         pytest.param(PROTOCOLS[0], b"\x0a\x05\x0a", "ends after", id="1.0-cut-in-a-series"),
         pytest.param(PROTOCOLS[0], b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "ten bytes", id="1.0-length"),
         pytest.param(PROTOCOLS[0], b"\x0b", "wire type", id="1.0-group"),
-        pytest.param(PROTOCOLS[0], b"\x08\x01", "no message", id="1.0-series-as-a-number"),
+        pytest.param(PROTOCOLS[0], b"\x08\x01", "wire type", id="1.0-series-as-a-number"),
         pytest.param(PROTOCOLS[0], b"\x00\x01", "number 0", id="1.0-field-0"),
         pytest.param(PROTOCOLS[0], message(1, NAMED + message(2, b"\x08\x01")), "wire type", id="1.0-value"),
         pytest.param(PROTOCOLS[0], request_v2(several(3)), "none of prometheus.WriteRequest", id="2.0-as-1.0"),
