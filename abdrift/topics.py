@@ -3,11 +3,16 @@
 Documents, schemas, manifests and access rules are generated from here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel
 
+from abdrift.cloudevents import CloudEvent
+from abdrift.facts.base import rfc3339
 from abdrift.facts.commands import BreakerState, Command, Decision, Outcome
 from abdrift.facts.dead_letter import DeadLetter
 from abdrift.facts.drift import Finding, OwnerVerdict
@@ -51,6 +56,28 @@ class FactType:
     def schema_id(self) -> str:
         """The $id of its JSON Schema, used as `dataschema`."""
         return f"urn:abdrift:schema:{self.name}"
+
+    def event(
+        self,
+        subject: str,
+        data: BaseModel | Mapping[str, Any],
+        *,
+        event_id: str,
+        source: str,
+        at: datetime,
+        cluster: str | None = None,
+    ) -> CloudEvent:
+        """Return a fact of this type in its envelope; the arguments are its attributes, `at` is its time."""
+        return CloudEvent(
+            id=event_id,
+            source=source,
+            type=self.name,
+            subject=subject,
+            time=rfc3339(at),
+            dataschema=self.schema_id,
+            cluster=cluster,
+            data=data.model_dump(mode="json", exclude_none=True) if isinstance(data, BaseModel) else dict(data),
+        )
 
 
 @dataclass(frozen=True, slots=True)

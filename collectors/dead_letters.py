@@ -1,7 +1,6 @@
 """What a collector could not read, kept with the reason: letters to `abdrift.dead-letters.v1`."""
 
 import asyncio
-import base64
 import hashlib
 import logging
 import random
@@ -12,7 +11,7 @@ from typing import Final
 from abdrift.clock import ClockMs, to_datetime
 from abdrift.cloudevents import CONTENT_TYPE, CloudEvent
 from abdrift.facts.base import rfc3339
-from abdrift.facts.dead_letter import DeadLetter
+from abdrift.facts.dead_letter import DeadLetter, as_kept
 from abdrift.partitions import partition_of
 from abdrift.topics import DEAD_LETTER, DEAD_LETTERS
 from collectors import telemetry
@@ -96,17 +95,15 @@ class DeadLetters:
             message=letter.message + (f" (its last {cut} bytes are not kept)" if cut > 0 else ""),
             refused_by=self._refused_by,
             refused_at=at,
-            key_base64=None if letter.key is None else base64.b64encode(letter.key).decode(),
-            value_base64=base64.b64encode(letter.value[:MAX_KEPT_BYTES]).decode(),
+            key_base64=as_kept(letter.key, MAX_KEPT_BYTES),
+            value_base64=as_kept(letter.value, MAX_KEPT_BYTES),
         )
-        return CloudEvent(
-            id=_identity(self._refused_by, letter, rfc3339(at)),
+        return DEAD_LETTER.event(
+            letter.topic,
+            data,
+            event_id=_identity(self._refused_by, letter, rfc3339(at)),
             source=f"/abdrift/{self._refused_by.replace('.', '/')}",
-            type=DEAD_LETTER.name,
-            subject=letter.topic,
-            time=rfc3339(at),
-            dataschema=DEAD_LETTER.schema_id,
-            data=data.model_dump(mode="json", exclude_none=True),
+            at=at,
         )
 
 

@@ -4,7 +4,6 @@ Pure: no I/O and no clock. A record is decoded by what its topic carries: a fram
 tick, which only carries the clock on, may stand on any topic and is told by its header.
 """
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,8 +13,7 @@ from pydantic import ValidationError
 from abdrift import frames
 from abdrift.clock import to_datetime
 from abdrift.cloudevents import CloudEvent
-from abdrift.facts.base import rfc3339
-from abdrift.facts.dead_letter import DeadLetter
+from abdrift.facts.dead_letter import DeadLetter, as_kept
 from abdrift.topics import DEAD_LETTER, DEAD_LETTERS, Format
 from streams.step import Cause, Input, Outgoing, Refused, fact_id
 
@@ -25,7 +23,8 @@ TICK_KEY: Final = b"abdrift-tick"
 TICK_HEADERS: Final = ((KIND_HEADER, b"tick"),)
 
 MAX_KEPT_BYTES: Final = 8 * 1024 * 1024
-"""Of a dead record's value; in base64 it still fits a record of the dead letters' topic."""
+"""Of a dead record's value; in base64 it still fits a record of the dead letters' topic. A record beyond that is larger
+than any topic of ours takes."""
 
 MAX_LETTERS_A_RECORD: Final = 100
 """A frame of a million bad rows gives this many letters; the last one says how many rows it stands for."""
@@ -149,26 +148,19 @@ def _letter(step: str, refused: Refused, record: Record | None, more: int, now_m
         message=message,
         refused_by=step,
         refused_at=at,
-        key_base64=_base64(record.key) if record else None,
-        value_base64=_base64(record.value) if record else None,
-        headers={name: _base64(value) or "" for name, value in record.headers} if record else {},
+        key_base64=as_kept(record.key, MAX_KEPT_BYTES) if record else None,
+        value_base64=as_kept(record.value, MAX_KEPT_BYTES) if record else None,
+        headers={name: as_kept(value, MAX_KEPT_BYTES) or "" for name, value in record.headers} if record else {},
     )
-    event = CloudEvent(
-        id=fact_id(cause.topic, f"{DEAD_LETTER.name}/{step}", cause),
+    event = DEAD_LETTER.event(
+        cause.topic,
+        data,
+        event_id=fact_id(cause.topic, f"{DEAD_LETTER.name}/{step}", cause),
         source=f"/abdrift/streams/{step}",
-        type=DEAD_LETTER.name,
-        subject=cause.topic,
-        time=rfc3339(at),
-        dataschema=DEAD_LETTER.schema_id,
-        data=data.model_dump(mode="json", exclude_none=True),
+        at=at,
     )
     return Outgoing(DEAD_LETTERS, cause.topic, cause.topic, event)
 
 
 def _has_rows(record: Record) -> bool:
     return any(name == ROWS_HEADER for name, _ in record.headers)
-
-
-def _base64(value: bytes | None) -> str | None:
-    """Return base64 of at most `MAX_KEPT_BYTES`; a record beyond that is larger than any topic of ours takes."""
-    return None if value is None else base64.b64encode(value[:MAX_KEPT_BYTES]).decode()

@@ -1,5 +1,7 @@
 """Dead letters: what could not be read, kept whole, with the reason."""
 
+import base64
+
 from pydantic import Field
 
 from abdrift.facts.base import Fact, Timestamp
@@ -21,3 +23,8 @@ class DeadLetter(Fact):
         default=None, description="The original bytes; of a log event, with what looks secret hidden."
     )
     headers: dict[str, str] = Field(default_factory=dict, description="Header values in base64.")
+
+
+def as_kept(value: bytes | None, most_bytes: int) -> str | None:
+    """Return bytes as a letter keeps them: the first `most_bytes` of them, in base64."""
+    return None if value is None else base64.b64encode(value[:most_bytes]).decode()
