@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from abdrift.clock import to_datetime
 from abdrift.cloudevents import CloudEvent
-from abdrift.facts.base import rfc3339
 from abdrift.frames import EncodedFrame, Frame
 from abdrift.topics import FactType, Topic
 
@@ -197,15 +196,13 @@ def publish(about: Publication, model: BaseModel | Mapping[str, Any]) -> Outgoin
     data = model.model_dump(mode="json", exclude_none=True) if isinstance(model, BaseModel) else dict(model)
     scope = about.scope or about.cluster
     assert scope, "a fact needs a cluster or a scope"
-    event = CloudEvent(
-        id=fact_id(about.subject, f"{about.fact_type.name}@{data.get('revision', 0)}", about.cause),
+    event = about.fact_type.event(
+        about.subject,
+        data,
+        event_id=fact_id(about.subject, f"{about.fact_type.name}@{data.get('revision', 0)}", about.cause),
         source=f"/abdrift/streams/{about.source}",
-        type=about.fact_type.name,
-        subject=about.subject,
-        time=rfc3339(to_datetime(about.at_ms)),
-        dataschema=about.fact_type.schema_id,
+        at=to_datetime(about.at_ms),
         cluster=about.cluster,
-        data=data,
     )
     return Outgoing(about.topic, about.subject, scope, event)
 

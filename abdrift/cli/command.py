@@ -244,15 +244,13 @@ def word_event(word: Word, signer: Signer, *, approval_id: str, now_ms: int) -> 
         issued_at=to_datetime(now_ms),
         until=word.until,
     )
-    return CloudEvent(
-        id=approval_id,
+    return APPROVAL.event(
+        word.subject,
+        signer.sign(APPROVAL.name, approval.model_dump(mode="json", exclude_none=True)),
+        event_id=approval_id,
         source="/abdrift/cli",
-        type=APPROVAL.name,
-        subject=word.subject,
-        time=rfc3339(to_datetime(now_ms)),
-        dataschema=APPROVAL.schema_id,
+        at=to_datetime(now_ms),
         cluster=word.cluster,
-        data=signer.sign(APPROVAL.name, approval.model_dump(mode="json", exclude_none=True)),
     )
 
 

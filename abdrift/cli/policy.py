@@ -127,14 +127,12 @@ def policy_event(policy: Policy, signer: Signer, *, revision: int, by: str, now_
     """Return the signed fact that puts a policy in force."""
     applied = policy.model_copy(update={"revision": revision, "applied_by": by, "applied_at": to_datetime(now_ms)})
     data = signer.sign(POLICY.name, applied.model_dump(mode="json", exclude_none=True, exclude={"signature"}))
-    return CloudEvent(
-        id=stable_id("policy", policy.name, str(revision), data["signature"]["value"]),
+    return POLICY.event(
+        policy.name,
+        data,
+        event_id=stable_id("policy", policy.name, str(revision), data["signature"]["value"]),
         source="/abdrift/cli",
-        type=POLICY.name,
-        subject=policy.name,
-        time=rfc3339(to_datetime(now_ms)),
-        dataschema=POLICY.schema_id,
-        data=data,
+        at=to_datetime(now_ms),
     )
 
 

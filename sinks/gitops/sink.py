@@ -17,7 +17,6 @@ from pydantic import BaseModel, ValidationError
 
 from abdrift.clock import ClockMs, to_datetime, wall_clock_ms
 from abdrift.cloudevents import CONTENT_TYPE, CloudEvent
-from abdrift.facts.base import rfc3339
 from abdrift.facts.commands import Outcome
 from abdrift.facts.drift import Finding
 from abdrift.partitions import partition_of
@@ -57,15 +56,13 @@ class OutcomePublisher:
     async def __call__(self, outcome: Outcome, subject: str) -> None:
         """Return once Kafka has it."""
         at = outcome.finished_at or outcome.received_at
-        event = CloudEvent(
-            id=f"{subject}/{outcome.revision}",
+        event = OUTCOME.event(
+            subject,
+            outcome,
+            event_id=f"{subject}/{outcome.revision}",
             source="/abdrift/sinks/gitops",
-            type=OUTCOME.name,
-            subject=subject,
-            time=rfc3339(at or to_datetime(0)),
-            dataschema=OUTCOME.schema_id,
+            at=at or to_datetime(0),
             cluster=outcome.cluster.name,
-            data=outcome.model_dump(mode="json", exclude_none=True),
         )
         await self._producer.send_and_wait(
             FLEET_OUTCOMES.name,
