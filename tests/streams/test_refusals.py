@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,7 +83,9 @@ async def test_too_few_replicas_stop_the_worker_and_lose_nothing(pair: Pair, tmp
         await asyncio.to_thread(pair.second.kill)
         await table.send(range(20, 40))
         assert await asyncio.to_thread(worker.wait, WITHIN_SECONDS) > 0, table.logs()
+        # The client asks again until the request timeout is over, and then says no more than that it is.
         assert "NotEnoughReplicas" in table.log(), table.logs()
+        assert re.search("EngineError: .*(NotEnoughReplicas|Time(d)?[oO]ut)", table.log()), table.logs()
         assert len(await table.records(table.step.output.name)) < 39, "nothing is said that is not kept"
         await asyncio.to_thread(pair.second.start)
         table.start(**QUICK)
