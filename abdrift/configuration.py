@@ -1,16 +1,29 @@
 """Configurations that users write: YAML read into a pydantic model, and in words what is wrong with it."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class ConfigurationError(ValueError):
     """A configuration that cannot be used; the message names the place and the way out."""
+
+
+class Settings(BaseModel):
+    """A part of a configuration: what it does not know is refused, so that nobody believes in what does nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def doubled(names: Iterable[str]) -> str | None:
+    """Return the name that is there more than once, the first by alphabet; None where all differ."""
+    return min((name for name, count in Counter(names).items() if count > 1), default=None)
 
 
 def load(model: type[M], path: Path) -> M:

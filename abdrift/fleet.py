@@ -3,16 +3,14 @@
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from abdrift import configuration
-from abdrift.configuration import ConfigurationError
+from abdrift.configuration import ConfigurationError, Settings, doubled
 
 
-class Member(BaseModel):
+class Member(Settings):
     """One cluster."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, max_length=253, description="Unique in the fleet.")
     kubeconfig: Path | None = Field(default=None, description="Who observes; absent: the Pod's ServiceAccount.")
@@ -26,10 +24,8 @@ class Member(BaseModel):
         return self.acting_kubeconfig or self.kubeconfig
 
 
-class Fleet(BaseModel):
+class Fleet(Settings):
     """The clusters of one process."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     clusters: tuple[Member, ...] = Field(min_length=1)
 
@@ -42,9 +38,8 @@ class Fleet(BaseModel):
 
         """
         fleet = configuration.load(cls, path)
-        names = [member.name for member in fleet.clusters]
-        if doubled := sorted({name for name in names if names.count(name) > 1}):
-            raise ConfigurationError(f"{path}: {doubled[0]} is named twice; names are unique in a fleet")
+        if twice := doubled(member.name for member in fleet.clusters):
+            raise ConfigurationError(f"{path}: {twice} is named twice; names are unique in a fleet")
         return fleet
 
     def write(self, path: Path) -> None:

@@ -63,7 +63,7 @@ def row_of(alert: Alert, cluster: str, group: str, observed_ms: int, max_labels_
         raise BadAlertError("bad-time", f"startsAt {alert.starts_at[:64]!r} is no RFC 3339 time")
     ends_ms = parse_rfc3339_ms(alert.ends_at) or 0
     resolved = alert.status is Status.RESOLVED
-    annotations = {name: cut(value) for name, value in alert.annotations.items()}
+    annotations = {name: _cut(value) for name, value in alert.annotations.items()}
     return AlertRow(
         cluster=cluster,
         sender=SENDER,
@@ -78,12 +78,12 @@ def row_of(alert: Alert, cluster: str, group: str, observed_ms: int, max_labels_
         labels=labels,
         annotations=_packed(annotations),
         message=next((annotations[name] for name in _SPOKEN if name in annotations), ""),
-        group=cut(group),
-        url=cut(alert.generator_url),
+        group=_cut(group),
+        url=_cut(alert.generator_url),
     )
 
 
-def cut(text: str) -> str:
+def _cut(text: str) -> str:
     """Return a text of bounded length, with a mark where it was longer."""
     return text if len(text) <= MAX_TEXT_CHARS else text[: MAX_TEXT_CHARS - 1] + "…"
 

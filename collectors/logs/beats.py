@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from abdrift.configuration import Settings
 
 VERSIONS: Final = (ord("1"), ord("2"))
 PARTIAL_SINCE: Final = ord("2")
@@ -48,10 +50,8 @@ class ProtocolError(ValueError):
         self.reason = reason
 
 
-class FrameLimits(BaseModel):
+class FrameLimits(Settings):
     """What a connection may send."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     window_events: int = Field(default=65_536, ge=1, description="Events of one window.")
     event_bytes: int = Field(

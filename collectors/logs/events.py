@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from abdrift.configuration import ConfigurationError
+from abdrift.configuration import ConfigurationError, Settings
 from abdrift.signals.logs import LogRow, Severity
 from collectors.dead_letters import MAX_KEPT_BYTES
 from collectors.logs import severities, telemetry, times
@@ -30,10 +30,8 @@ ClusterOf = Callable[[str | None], str]
 """Which cluster an event is of, given what it names; raises `NotItsClusterError` where the sender may not say so."""
 
 
-class EventsConfig(BaseModel):
+class EventsConfig(Settings):
     """How events become rows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cluster_fields: tuple[str, ...] = Field(
         default=(), description="Dotted names of fields that name the cluster, asked before those of the table."

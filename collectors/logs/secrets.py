@@ -17,8 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from abdrift.configuration import Settings
 from abdrift.masking import MIN_KEY_BYTES, Masker, is_masked
 
 MAX_DEPTH: Final = 32
@@ -100,10 +101,8 @@ class _Survey:
                 self.look(each, depth + 1)
 
 
-class SecretsConfig(BaseModel):
+class SecretsConfig(Settings):
     """What is hidden of log events, and by which key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = True
     disabled_patterns: tuple[str, ...] = Field(default=(), description=f"Of {', '.join(PATTERNS)}.")

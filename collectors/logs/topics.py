@@ -14,9 +14,10 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from abdrift.clock import ClockMs
+from abdrift.configuration import Settings, doubled
 from collectors.dead_letters import DeadLetters, Letter
 from collectors.logs import intake, telemetry
 from collectors.logs.events import EventsConfig, Origin, Reader, Refused
@@ -31,10 +32,8 @@ _REVOKED_SECONDS: Final = 20.0
 """How long a rebalance waits for what is under way; then it is read again by whoever gets the partition."""
 
 
-class TopicConfig(BaseModel):
+class TopicConfig(Settings):
     """One topic of events in JSON: one a record, an array, or one a line."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     topic: str = Field(min_length=1, max_length=249)
     cluster: str | None = Field(default=None, description="All of it is of this cluster, whatever an event names.")
@@ -73,9 +72,8 @@ class TopicsConfig(EventsConfig):
     @field_validator("topics")
     @classmethod
     def _once(cls, value: tuple[TopicConfig, ...]) -> tuple[TopicConfig, ...]:
-        names = [each.topic for each in value]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"topic {min(twice)!r} is given twice")
+        if twice := doubled(each.topic for each in value):
+            raise ValueError(f"topic {twice!r} is given twice")
         return value
 
 

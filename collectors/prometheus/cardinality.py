@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from abdrift.configuration import Settings
 from abdrift.signals import samples
 from collectors.blocks import SeriesTable
 from collectors.prometheus.labels import SeriesRefusedError, shown
@@ -19,10 +20,8 @@ _OFFENDERS: Final = 100
 _OTHER: Final = "other"
 
 
-class SeriesLimits(BaseModel):
+class SeriesLimits(Settings):
     """How many series there may be within a window, and how large."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cluster_series: int = Field(default=500_000, ge=1, description="Of one cluster within a window.")
     metric_series: int = Field(default=50_000, ge=1, description="Of one metric of one cluster within a window.")

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from abdrift.configuration import Settings, doubled
 from collectors.prometheus.cardinality import SeriesLimits
 from collectors.prometheus.relabelling import Rule
 
@@ -43,11 +44,7 @@ Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Size = Annotated[int, BeforeValidator(size_bytes), Field(ge=0)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BasicAuth(_Settings):
+class BasicAuth(Settings):
     """A user name, and a password or its file."""
 
     username: str
@@ -55,7 +52,7 @@ class BasicAuth(_Settings):
     password_file: Path | None = None
 
 
-class Authorization(_Settings):
+class Authorization(Settings):
     """An Authorization header."""
 
     type: str = "Bearer"
@@ -63,7 +60,7 @@ class Authorization(_Settings):
     credentials_file: Path | None = None
 
 
-class TlsConfig(_Settings):
+class TlsConfig(Settings):
     """How a target proves who it is, and we to it. Files are PEM."""
 
     ca_file: Path | None = None
@@ -73,27 +70,27 @@ class TlsConfig(_Settings):
     insecure_skip_verify: bool = False
 
 
-class StaticTargets(_Settings):
+class StaticTargets(Settings):
     """Targets by address."""
 
     targets: tuple[str, ...]
     labels: dict[str, str] = Field(default_factory=dict)
 
 
-class FileTargets(_Settings):
+class FileTargets(Settings):
     """Files of targets, in YAML or JSON; the last part of a path may be a glob."""
 
     files: tuple[str, ...] = Field(min_length=1)
     refresh_interval: Seconds = 30
 
 
-class Namespaces(_Settings):
+class Namespaces(Settings):
     """Which namespaces are looked at; none named: all."""
 
     names: tuple[str, ...] = ()
 
 
-class KubernetesTargets(_Settings):
+class KubernetesTargets(Settings):
     """Pods or endpoints of one cluster."""
 
     role: Literal["pod", "endpoints"]
@@ -103,7 +100,7 @@ class KubernetesTargets(_Settings):
     refresh_interval: Seconds = 30
 
 
-class ScrapeJob(_Settings):
+class ScrapeJob(Settings):
     """One `scrape_config`."""
 
     job_name: str = Field(min_length=1)
@@ -135,7 +132,7 @@ class ScrapeJob(_Settings):
         return self
 
 
-class GlobalSettings(_Settings):
+class GlobalSettings(Settings):
     """What holds where a job says nothing else."""
 
     scrape_interval: Seconds = 60
@@ -143,7 +140,7 @@ class GlobalSettings(_Settings):
     external_labels: dict[str, str] = Field(default_factory=dict)
 
 
-class ScrapeConfig(_Settings):
+class ScrapeConfig(Settings):
     """What is scraped, and of which cluster it is."""
 
     cluster: str | None = Field(default=None, description="All that is scraped is of this cluster.")
@@ -155,9 +152,8 @@ class ScrapeConfig(_Settings):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        names = [job.job_name for job in self.scrape_configs]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"job {min(twice)!r} is configured twice")
+        if twice := doubled(job.job_name for job in self.scrape_configs):
+            raise ValueError(f"job {twice!r} is configured twice")
         for job in self.scrape_configs:
             if self.timeout_seconds(job) > self.interval_seconds(job):
                 raise ValueError(f"job {job.job_name!r}: scrape_timeout is greater than scrape_interval")

@@ -3,10 +3,13 @@
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from abdrift.configuration import Settings, doubled
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -47,11 +50,7 @@ UrlPath = Annotated[str, AfterValidator(_url_path)]
 Sha256 = Annotated[str, AfterValidator(_digest)]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Tls(_Settings):
+class Tls(Settings):
     """The server's certificate, and who may vouch for clients. Files are PEM and are read again when they change."""
 
     certificate: Path
@@ -66,7 +65,7 @@ class Tls(_Settings):
         return self
 
 
-class Rate(_Settings):
+class Rate(Settings):
     """How much one client may send, by token buckets."""
 
     requests_per_second: float = Field(default=100, gt=0)
@@ -75,7 +74,7 @@ class Rate(_Settings):
     concurrent_requests: int = Field(default=16, ge=1)
 
 
-class Limits(_Settings):
+class Limits(Settings):
     """What holds for all clients together."""
 
     body_bytes: int = Field(default=8 * 1024 * 1024, ge=1, description="The largest body, as it was sent.")
@@ -95,7 +94,7 @@ class Limits(_Settings):
         return self
 
 
-class Basic(_Settings):
+class Basic(Settings):
     """A user name and the SHA-256 of its password, or a file that holds the password."""
 
     username: str = Field(min_length=1)
@@ -116,7 +115,7 @@ class Basic(_Settings):
         return self
 
 
-class ClientConfig(_Settings):
+class ClientConfig(Settings):
     """One sender: how it proves who it is, for which clusters it speaks, and how much it may send."""
 
     name: str = Field(min_length=1, max_length=253)
@@ -155,7 +154,7 @@ class ClientConfig(_Settings):
         return self
 
 
-class ReceiverConfig(_Settings):
+class ReceiverConfig(Settings):
     """Where receivers listen, for whom, and which of them there are."""
 
     listen: Address = "127.0.0.1:8480"
@@ -181,10 +180,10 @@ class ReceiverConfig(_Settings):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        _unique("client", [client.name for client in self.clients])
-        _unique("common_name", [client.common_name for client in self.clients if client.common_name])
-        _unique("bearer_sha256", [client.bearer_sha256 for client in self.clients if client.bearer_sha256])
-        _unique("basic.username", [client.basic.username for client in self.clients if client.basic])
+        _unique("client", (client.name for client in self.clients))
+        _unique("common_name", (client.common_name for client in self.clients if client.common_name))
+        _unique("bearer_sha256", (client.bearer_sha256 for client in self.clients if client.bearer_sha256))
+        _unique("basic.username", (client.basic.username for client in self.clients if client.basic))
         for client in self.clients:
             if client.common_name and not (self.tls and self.tls.client_ca):
                 raise ValueError(f"client {client.name}: common_name needs tls.client_ca")
@@ -193,6 +192,6 @@ class ReceiverConfig(_Settings):
         return self
 
 
-def _unique(what: str, names: list[str]) -> None:
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{what} {doubled[0]!r} is given twice; it tells clients apart")
+def _unique(what: str, names: Iterable[str]) -> None:
+    if twice := doubled(names):
+        raise ValueError(f"{what} {twice!r} is given twice; it tells clients apart")

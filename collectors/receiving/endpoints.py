@@ -4,18 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from abdrift import configuration
-from abdrift.configuration import ConfigurationError
+from abdrift.configuration import ConfigurationError, Settings
 from collectors.receiving.config import UrlPath
 from collectors.receiving.handlers import Answer, AuthKind, Handler, Received, Wiring
 
 
-class EndpointConfig(BaseModel):
+class EndpointConfig(Settings):
     """What a user sets for an endpoint. What extends it gives the path a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: UrlPath
 

@@ -10,7 +10,7 @@ from typing import Self
 from collectors.receiving import telemetry, tls
 from collectors.receiving.clients import Client
 from collectors.receiving.config import host_and_port
-from collectors.receiving.gate import Gate
+from collectors.receiving.gate import Gate, draining
 from collectors.receiving.handlers import AuthKind, Connection, RefusedError, StreamHandler
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class StreamServer:
 
     def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Connection:
         if self._gate.draining.is_set():
-            raise RefusedError(503, "draining", "this receiver is about to end")
+            raise draining()
         if len(self._tasks) > self._gate.config.limits.connections:
             raise RefusedError(503, "busy", "too many connections")
         client = self._client(writer)

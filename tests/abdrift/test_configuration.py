@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
 from abdrift import configuration
-from abdrift.configuration import ConfigurationError
+from abdrift.configuration import ConfigurationError, Settings, doubled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Site(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class Site(Settings):
     name: str
     racks: tuple[int, ...] = ()
 
@@ -69,3 +67,12 @@ def test_a_section_that_cannot_be_used_is_told_by_its_name(data: object, said: s
     with pytest.raises(ConfigurationError) as refused:
         configuration.section(Site, "sites.first", data)
     assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [((), None), (("a", "b"), None), (("b", "a", "b"), "b"), (("b", "a", "a", "b"), "a")],
+    ids=["none", "all-differ", "one", "the-first"],
+)
+def test_a_name_that_is_there_twice_is_found(names: tuple[str, ...], found: str | None) -> None:
+    assert doubled(names) == found
