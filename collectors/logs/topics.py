@@ -5,7 +5,6 @@ nothing and repeats at most what was under way. A record that can't be read neve
 """
 
 import asyncio
-import fnmatch
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from collectors.dead_letters import DeadLetters, Letter
 from collectors.logs import intake, telemetry
 from collectors.logs.events import EventsConfig, Origin, Reader, Refused
 from collectors.logs.intake import Result
-from collectors.receiving.clients import NotItsClusterError
+from collectors.receiving.clients import spoken_for
 from collectors.receiving.handlers import Delivers
 
 log = logging.getLogger(__name__)
@@ -47,13 +46,7 @@ class TopicConfig(Settings):
             NotItsClusterError: the topic may not speak for that one, or the event had to name one.
 
         """
-        if self.cluster is not None:
-            return self.cluster
-        if not named:
-            raise NotItsClusterError(f"an event of topic {self.topic} names no cluster")
-        if not any(fnmatch.fnmatchcase(named, each) for each in self.clusters):
-            raise NotItsClusterError(f"topic {self.topic} does not speak for cluster {named[:253]!r}")
-        return named
+        return self.cluster or spoken_for(f"topic {self.topic}", self.clusters, named)
 
 
 class TopicsConfig(EventsConfig):

@@ -50,15 +50,25 @@ class Client:
         """
         if self.config.cluster is not None:
             return self.config.cluster
-        if not named:
-            raise NotItsClusterError(f"client {self.name} speaks for several clusters and names none")
-        if len(named) > _CLUSTER_MAX_CHARS or not _covered(self.config.clusters, named):
-            raise NotItsClusterError(f"client {self.name} does not speak for cluster {named[:_CLUSTER_MAX_CHARS]!r}")
-        return named
+        return spoken_for(f"client {self.name}", self.config.clusters, named)
 
     def may_use(self, handler: str) -> bool:
         """Return whether it may use a handler."""
         return not self.config.handlers or handler in self.config.handlers
+
+
+def spoken_for(who: str, clusters: tuple[str, ...], named: str | None) -> str:
+    """Return the cluster that was named, if it is one of those (globs) that someone speaks for.
+
+    Raises:
+        NotItsClusterError: it is none of them, or none was named.
+
+    """
+    if not named:
+        raise NotItsClusterError(f"{who} speaks for several clusters and names none")
+    if len(named) > _CLUSTER_MAX_CHARS or not _covered(clusters, named):
+        raise NotItsClusterError(f"{who} does not speak for cluster {named[:_CLUSTER_MAX_CHARS]!r}")
+    return named
 
 
 @lru_cache(maxsize=_NAMES_REMEMBERED)
