@@ -35,8 +35,9 @@ test: setup ## Run every check and every test, real parts included
 unit: setup ## Run the tests that start nothing
 	@$(BIN)/pytest -q -m "not parts"
 
-bench: setup ## Run the firehose here and on its peers, side by side
+bench: setup ## Run the firehose and remote write here and on their peers, side by side
 	@$(BIN)/abdrift bench firehose $(ARGS)
+	@$(BIN)/abdrift bench remote-write
 
 check: setup ## Lint, types, import contracts
 	@$(BIN)/ruff check .
