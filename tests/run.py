@@ -1,7 +1,8 @@
 """`make test`: every check, then every test, with the steps' coverage; prints how long each phase took.
 
-What starts nothing and what starts parts of its own run side by side, as most of the latter is waiting. Then the
-pipeline's tests have the machine to themselves. Each lane stops at the first of its phases that fails.
+What starts nothing, then the streams with a broker of their own, run beside what starts other parts, as most of the
+latter is waiting. Then the pipeline's tests have the machine to themselves. Each lane stops at the first of its phases
+that fails.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def trial(title: str, *options: str, under: Sequence[str] = ()) -> Phase:
     return Phase(title, command, fine=(0, NOTHING_COLLECTED) if sys.argv[1:] else (0,))
 
 
-CAPS, E2E = "tests/e2e/test_caps.py", "tests/e2e"
+CAPS, E2E, STREAMS = "tests/e2e/test_caps.py", "tests/e2e", "tests/streams"
 LANES = (
     (
         check("lint", "ruff", "check", "--quiet", "."),
@@ -65,8 +66,9 @@ LANES = (
             f"--fail-under={STEPS_COVERAGE_PERCENT}",
         ),
         trial("caps", CAPS, "-m", "not soak"),
+        trial("streams", STREAMS, "-m", "parts and not soak"),
     ),
-    (trial("parts", "-m", "parts and not soak", f"--ignore={E2E}"),),
+    (trial("parts", "-m", "parts and not soak", f"--ignore={E2E}", f"--ignore={STREAMS}"),),
 )
 PIPELINE = trial("pipeline", E2E, "-m", "not soak", f"--ignore={CAPS}")
 
