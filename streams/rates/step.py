@@ -28,7 +28,7 @@ class RatesStep:
     """Counts Events per namespace and Warnings per workload, and says whose rate is unusual."""
 
     name = "rates"
-    limits = Limits(rows=1_000_000, size_bytes=8 * 1024 * 1024)
+    limits = Limits(rows=500_000, size_bytes=4 * 1024 * 1024)
 
     def __init__(self, max_windows: int = MAX_WINDOWS, *, events: Topic = EVENTS, rates: Topic = RATES) -> None:
         """`max_windows`, a power of two, bounds the workloads of a partition of which Warnings are remembered."""
