@@ -14,6 +14,8 @@ from collectors.spool.segments import SpooledFrame
 
 _REFUSED_FOR_GOOD = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 _TOLD_CHARS = 300
+_KEPT_OPEN_SECONDS = 600.0
+"""A connection is kept from one heartbeat to the next: another TLS handshake costs more bytes than what is sent."""
 
 
 class GatewayError(Exception):
@@ -39,7 +41,7 @@ class Gateway:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._tls or True, limit=8)
+        connector = aiohttp.TCPConnector(ssl=self._tls or True, limit=8, keepalive_timeout=_KEPT_OPEN_SECONDS)
         self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout, headers=self._headers)
         return self
 
