@@ -191,7 +191,11 @@ def test_kafka_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 def test_the_command_stops_kafka_in_order(tmp_path: Path, number: signal.Signals) -> None:
-    program = "import typer; from abdrift.cli import broker; app = typer.Typer(); broker.register(app); app()"
+    program = (
+        # Who is started in the background of a shell's script inherits that SIGINT is ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import typer; from abdrift.cli import broker; app = typer.Typer(); broker.register(app); app()"
+    )
     arguments = [sys.executable, "-c", program, "--json", "--data", str(tmp_path)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE) as command:
         assert command.stdout is not None
