@@ -129,7 +129,8 @@ class Cluster:
         """
         lines = self.control_plane.audit_log.read_text().splitlines()
         events: list[Object] = [json.loads(line) for line in lines]
-        return [event for event in events if event["user"]["username"] == user]
+        # Who was refused for a token that is none has no name.
+        return [event for event in events if event["user"].get("username") == user]
 
     def log_tails(self) -> str:
         """Return the last lines of each part's log, for a failed test's report."""
