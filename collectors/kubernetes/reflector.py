@@ -182,6 +182,10 @@ class Reflector:
                 await asyncio.sleep(self._backoff.seconds())
             self.state = State.LISTING
             return
+        if error.status == HTTPStatus.FORBIDDEN and self.state is State.BROKEN:
+            # A server that has just come back knows no roles yet.
+            await self._broken(str(error), error.retry_after_seconds)
+            return
         if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             await self._lost("forbidden" if error.status == HTTPStatus.FORBIDDEN else "not-found", str(error))
             self._version = ""
