@@ -1,10 +1,10 @@
 """The step: samples, logs and the policy in, words about levels out. What it means is told in `streams.levels`."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 from pydantic import ValidationError
 
@@ -21,8 +21,8 @@ from streams.levels.cells import Beat, Change, Declared, Run
 from streams.levels.rings import Samples
 from streams.levels.state import MAX_MEMBERS, State, Taken
 from streams.levels.words import Word
-from streams.rates.cells import HEAD, Head, delta, head_cell, head_of, needless, section_keys
 from streams.rates.counting import BEAT_MS
+from streams.rates.journal import Journal
 from streams.rates.packing import Ints
 from streams.step import Batch, Input, Limits, Outgoing, Refused, Result
 
@@ -86,11 +86,9 @@ class Opened:
         self._topic = step.writes[0]
         self._lane = f"{step.name}/{partition}"
         self._policy_name = str(Policy.model_fields["name"].default)
-        self._head = head_of(kept)
-        for change in cells.restore(kept, self._head, self.state):
+        self._journal = Journal(kept)
+        for change in cells.restore(kept, self._journal.head, self.state):
             self._carry_out(change)
-        self._kept = [key for key in kept if key != HEAD]
-        """Keys of cells there are, those that nobody needs any more too."""
         self._told = dict(self.state.counters)
 
     def process(self, batch: Batch) -> Result[bytes]:
@@ -210,22 +208,11 @@ class Opened:
         """Return a batch's delta; or a checkpoint, where deltas have grown as large as the state."""
         if not work.changes:
             return Result(refused=work.refused)
-        head, state = self._head, self.state
-        parts = dict(delta(head.next_delta, work.changes))
-        delta_bytes = head.delta_bytes + sum(map(len, parts.values()))
-        staged: Iterable[tuple[str, bytes]]
-        if delta_bytes < max(CHECKPOINT_BYTES, state.size_bytes):
-            self._head = msgspec.structs.replace(head, next_delta=head.next_delta + 1, delta_bytes=delta_bytes)
-            staged, keys_staged = parts.items(), list(parts)
-        else:
-            sections, staged = cells.checkpoint(head.generation + 1, state)
-            self._head = Head(head.generation + 1, sections, head.next_delta, head.next_delta)
-            keys_staged = section_keys(self._head)
-        changed: dict[str, bytes | None] = dict.fromkeys(needless(self._kept, self._head))
-        self._kept = [key for key in self._kept if key not in changed] + keys_staged
-        told, self._told = self._told, dict(state.counters)
+        most_bytes = max(CHECKPOINT_BYTES, self.state.size_bytes)
+        changed, staged = self._journal.write(work.changes, most_bytes, partial(cells.checkpoint, state=self.state))
+        told, self._told = self._told, dict(self.state.counters)
         return Result(
-            {**changed, HEAD: head_cell(self._head)},
+            changed,
             work.facts,
             work.refused,
             staged=staged,

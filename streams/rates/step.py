@@ -1,10 +1,9 @@
 """The step: frames of Events in, words about unusual workloads out. What it means is told in `streams.rates`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
-
-import msgspec
 
 from abdrift import frames
 from abdrift.frames import Frame
@@ -12,8 +11,9 @@ from abdrift.partitions import partition_of
 from abdrift.signals.rates import RATES as RATES_SIGNAL
 from abdrift.topics import EVENTS, RATES, Topic
 from streams.rates import cells, facts, sums
-from streams.rates.cells import Beat, Change, Head, Run
+from streams.rates.cells import Beat, Change, Run
 from streams.rates.counting import BEAT_MS, COLUMNS, Piece, count
+from streams.rates.journal import Journal
 from streams.rates.state import MAX_WINDOWS, Changes, State
 from streams.rates.sums import Sums
 from streams.step import Batch, Limits, Outgoing, Result
@@ -60,11 +60,9 @@ class Opened:
         self.state = State(lambda cluster: partition_of(cluster, partitions) == partition, step.max_windows)
         self._topic = step.writes[0]
         self._lane = f"{step.name}/{partition}"
-        self._head = cells.head_of(kept)
-        for change in cells.restore(kept, self._head, self.state):
+        self._journal = Journal(kept)
+        for change in cells.restore(kept, self._journal.head, self.state):
             self._carry_out(change)
-        self._kept = [key for key in kept if key != cells.HEAD]
-        """Keys of cells there are, those that nobody needs any more too."""
         self._told = dict(self.state.counters)
 
     def process(self, batch: Batch) -> Result[bytes]:
@@ -126,23 +124,9 @@ class Opened:
         """Return a batch's delta; or a checkpoint, where deltas have grown as large as the state."""
         if not work.changes:
             return Result()
-        head, state = self._head, self.state
-        parts = dict(cells.delta(head.next_delta, work.changes))
-        delta_bytes = head.delta_bytes + sum(map(len, parts.values()))
-        staged: Iterable[tuple[str, bytes]]
-        if delta_bytes < max(CHECKPOINT_BYTES, state.size_bytes):
-            self._head = msgspec.structs.replace(head, next_delta=head.next_delta + 1, delta_bytes=delta_bytes)
-            staged, keys_staged = parts.items(), list(parts)
-        else:
-            sections, staged = cells.checkpoint(head.generation + 1, state)
-            self._head = Head(head.generation + 1, sections, head.next_delta, head.next_delta)
-            keys_staged = cells.section_keys(self._head)
-        changed: dict[str, bytes | None] = dict.fromkeys(cells.needless(self._kept, self._head))
-        self._kept = [key for key in self._kept if key not in changed] + keys_staged
-        head_cell = cells.head_cell(self._head)
-        return Result(
-            {**changed, cells.HEAD: head_cell}, work.facts, staged=staged, passed_over=self._newly_passed_over()
-        )
+        most_bytes = max(CHECKPOINT_BYTES, self.state.size_bytes)
+        changed, staged = self._journal.write(work.changes, most_bytes, partial(cells.checkpoint, state=self.state))
+        return Result(changed, work.facts, staged=staged, passed_over=self._newly_passed_over())
 
     def _newly_passed_over(self) -> dict[str, int]:
         before, self._told = self._told, dict(self.state.counters)
