@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import struct
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +17,8 @@ from abdrift.signing import SignatureRefused
 from abdrift.topics import FLEET_POLICY, LOGS, POLICY, SAMPLES
 from streams.levels import LevelsStep
 from streams.rates.windows import KEPT_MINUTES
-from streams.step import Batch, Input, Outgoing, Refused
+from streams.step import Input, Outgoing
+from tests.streams.kept import KeptPartition
 
 if TYPE_CHECKING:
     import random
@@ -123,45 +122,18 @@ def projected(record: Input) -> Input:
     return Input(record.topic, record.partition, record.offset, record.append_ms, record.key, chosen)
 
 
-class Partition:
-    """One partition as the engine keeps it: cells in, cells out."""
+class Partition(KeptPartition):
+    """One partition of levels."""
+
+    opened: Opened
 
     def __init__(self, max_members: int = MAX_MEMBERS) -> None:
-        self.max_members = max_members
-        self.cells: dict[str, bytes] = {}
-        self.facts: list[Outgoing] = []
-        self.refused: list[Refused] = []
-        self.passed_over: Counter[str] = Counter()
-        self.opened = self.open()
-
-    def open(self) -> Opened:
-        return LevelsStep(verify, self.max_members).open(self.cells, 0, 1)
+        super().__init__(lambda cells: LevelsStep(verify, max_members).open(cells, 0, 1), projected)
 
     def tell(self, *told: Told) -> Partition:
         """Take in what was appended, each record in a batch of its own."""
         records = inputs(told)
         return self.feed(records, range(len(records)))
-
-    def feed(self, records: Sequence[Input], cuts: Iterable[int] = (), reopen: Iterable[int] = ()) -> Partition:
-        """Take records in batches cut before these, and open the state anew before some of them."""
-        bounds = [0, *sorted({cut for cut in cuts if 0 < cut < len(records)}), len(records)]
-        for start, stop in itertools.pairwise(bounds):
-            if start in reopen:
-                self.opened = self.open()
-            result = self.opened.process(Batch(0, 1, [projected(one) for one in records[start:stop]]))
-            for key, value in result.staged:
-                assert key not in self.cells, "a staged cell replaces none"
-                assert len(value) <= 256 * 1024
-                self.cells[key] = value
-            for key, cell in result.cells.items():
-                if cell is None:
-                    del self.cells[key]
-                else:
-                    self.cells[key] = cell
-            self.facts += result.facts
-            self.refused += result.refused
-            self.passed_over.update(result.passed_over)
-        return self
 
     @property
     def rows(self) -> list[LevelRow]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +13,8 @@ from abdrift.topics import EVENTS as TOPIC
 from streams.rates import RatesStep, keys, read
 from streams.rates.sums import STAMP_BITS, STAMP_MASK
 from streams.rates.windows import KEPT_MINUTES
-from streams.step import Batch, Input, Outgoing
+from streams.step import Input, Outgoing
+from tests.streams.kept import KeptPartition
 
 if TYPE_CHECKING:
     import random
@@ -71,37 +70,13 @@ def projected(record: Input) -> Input:
     return Input(record.topic, record.partition, record.offset, record.append_ms, record.key, frame)
 
 
-class Partition:
-    """One partition as the engine keeps it: cells in, cells out."""
+class Partition(KeptPartition):
+    """One partition of rates."""
+
+    opened: Opened
 
     def __init__(self) -> None:
-        self.cells: dict[str, bytes] = {}
-        self.facts: list[Outgoing] = []
-        self.passed_over: Counter[str] = Counter()
-        self.opened = self.open()
-
-    def open(self) -> Opened:
-        return RatesStep(MAX_WINDOWS).open(self.cells, 0, 1)
-
-    def feed(self, records: Sequence[Input], cuts: Iterable[int] = (), reopen: Iterable[int] = ()) -> Partition:
-        """Take records in batches cut before these, and open the state anew before some of them."""
-        bounds = [0, *sorted({cut for cut in cuts if 0 < cut < len(records)}), len(records)]
-        for start, stop in itertools.pairwise(bounds):
-            if start in reopen:
-                self.opened = self.open()
-            result = self.opened.process(Batch(0, 1, [projected(one) for one in records[start:stop]]))
-            for key, value in result.staged:
-                assert key not in self.cells, "a staged cell replaces none"
-                assert len(value) <= 256 * 1024
-                self.cells[key] = value
-            for key, cell in result.cells.items():
-                if cell is None:
-                    del self.cells[key]
-                else:
-                    self.cells[key] = cell
-            self.facts += result.facts
-            self.passed_over.update(result.passed_over)
-        return self
+        super().__init__(lambda cells: RatesStep(MAX_WINDOWS).open(cells, 0, 1), projected)
 
     @property
     def said(self) -> list[tuple[int, tuple[str, str, str, str], bool, int, str]]:
