@@ -18,6 +18,7 @@ from abdrift.facts.dead_letter import DeadLetter
 from abdrift.facts.drift import Finding, OwnerVerdict
 from abdrift.facts.governance import Approval, Policy
 from abdrift.facts.health import Health
+from abdrift.facts.incidents import Incident
 from abdrift.facts.inventory import ClusterInventory
 
 DEFAULT_PARTITIONS = 64
@@ -117,6 +118,7 @@ FINDING = FactType("dev.abdrift.fleet.drift.finding.v1", Finding)
 VERDICT = FactType("dev.abdrift.fleet.drift.verdict.v1", OwnerVerdict)
 INVENTORY = FactType("dev.abdrift.fleet.inventory.v1", ClusterInventory)
 HEALTH = FactType("dev.abdrift.fleet.health.v1", Health)
+INCIDENT = FactType("dev.abdrift.fleet.incident.v1", Incident)
 POLICY = FactType("dev.abdrift.fleet.policy.v1", Policy)
 APPROVAL = FactType("dev.abdrift.fleet.approval.v1", Approval)
 COMMAND = FactType("dev.abdrift.fleet.command.v1", Command)
@@ -229,6 +231,14 @@ FLEET_DRIFT = _fleet(
     writers=("streams.drift",),
     readers=("streams.reduce", "sinks.gitops"),
 )
+FLEET_INCIDENTS = _fleet(
+    "incidents",
+    "One cause in place of the many symptoms that share it",
+    "incident id",
+    (INCIDENT,),
+    writers=("streams.incidents",),
+    readers=("sinks.alertmanager",),
+)
 FLEET_POLICY = _fleet(
     "policy",
     "The policy in force, signed; one copy in every partition",
@@ -281,7 +291,7 @@ FLEET_REDUCED = Topic(
     compacted=False,
     retention_ms=7 * _DAY_MS,
     writers=("streams.reduce",),
-    readers=("streams.governor", "streams.rollup", _CLI),
+    readers=("streams.governor", "streams.rollup", "streams.incidents", _CLI),
     facts=(INVENTORY, HEALTH, FINDING, VERDICT, POLICY, APPROVAL, OUTCOME),
     placement=Placement.SINGLE,
 )
@@ -308,6 +318,7 @@ TOPICS: tuple[Topic, ...] = (
     FLEET_INVENTORY,
     FLEET_HEALTH,
     FLEET_DRIFT,
+    FLEET_INCIDENTS,
     FLEET_POLICY,
     FLEET_APPROVALS,
     FLEET_COMMANDS,

@@ -1,0 +1,51 @@
+"""The newest fact of every key: from a real broker, up to now and then as it changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from abdrift import provision
+from abdrift.kafka import KafkaSettings, producer
+from abdrift.latest import Latest, opened
+from abdrift.topics import FLEET_DRIFT, FLEET_HEALTH
+
+if TYPE_CHECKING:
+    from abdrift.broker import EmbeddedBroker
+
+pytestmark = pytest.mark.parts
+
+
+async def test_the_newest_of_every_key_is_known_and_then_what_changes(kafka: EmbeddedBroker) -> None:
+    settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
+    await provision.create(settings, partitions=2, replication=1)
+    latest = Latest(wanted=lambda topic, key: topic == FLEET_DRIFT.name or key.startswith("cluster/"))
+    async with producer(settings) as client:
+
+        async def send(topic: str, key: str, value: bytes | None, partition: int = 0) -> None:
+            await client.send_and_wait(topic, value, key.encode(), partition=partition)
+
+        for revision in (1, 2):
+            await send(FLEET_DRIFT.name, "kept", b'{"revision": %d}' % revision)
+        await send(FLEET_DRIFT.name, "gone", b'{"revision": 1}', partition=1)
+        await send(FLEET_DRIFT.name, "gone", None, partition=1)
+        await send(FLEET_DRIFT.name, "strange", b"no JSON")
+        await send(FLEET_HEALTH.name, "cluster/edge-1", b'{"status": "healthy"}')
+        await send(FLEET_HEALTH.name, "workload/edge-1/apps", b'{"status": "healthy"}')
+        async with opened(settings, [FLEET_DRIFT, FLEET_HEALTH], latest) as reader:
+            left = [count async for count in reader.catch_up()]
+            assert (left[0], left[-1]) == (reader.total, 0)
+            assert latest.events(FLEET_DRIFT) == {"kept": {"revision": 2}}, "what is no JSON is left out"
+            assert latest.events(FLEET_HEALTH) == {"cluster/edge-1": {"status": "healthy"}}, "others are not wanted"
+            await send(FLEET_DRIFT.name, "kept", b'{"revision": 3}')
+            async for changes in reader.changes():
+                if changes:
+                    break
+            assert [(change.key, change.event()) for change in changes] == [("kept", {"revision": 3})]
+        await send(FLEET_DRIFT.name, "kept", b'{"revision": 4}')
+        async with opened(settings, [FLEET_DRIFT, FLEET_HEALTH], latest) as again:
+            assert again.total == 1, "it goes on where it was"
+            async for _ in again.catch_up():
+                pass
+    assert latest.events(FLEET_DRIFT) == {"kept": {"revision": 4}}
