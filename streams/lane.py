@@ -9,177 +9,27 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from abdrift.topics import Topic
-from streams.commit import (
-    Fence,
-    Ledger,
-    OutboxFact,
-    Owner,
-    Seen,
-    StateError,
-    Write,
-    cell_write,
-    claim_write,
-    recover,
-)
+from streams.commit import Ledger, OutboxFact, Owner, Seen, StateError, Write, cell_write, claim_write, recover
 from streams.decode import TICK_HEADERS, TICK_KEY, Record, dead_letters
+from streams.inbox import STUCK_SECONDS, Inbox, Pending
 from streams.processing import Partition, Processed, Setting, partition_of_step
-from streams.settings import EngineSettings, Surroundings
-from streams.step import AnyStep, Limits, Outgoing, Refused
-from streams.telemetry import Metrics, event
+from streams.shared import Shared
+from streams.step import Refused
+from streams.telemetry import event
 
-Headers = Sequence[tuple[str, bytes]]
-
-_BACKLOG_MS: Final = 1_000
-_BACKLOG_SHARE: Final = 2
-_BACKLOG_POLL_SECONDS: Final = 0.005
 _STAGED_BYTES: Final = 2 * 1024 * 1024
 """Staged cells on their way at a time."""
 _CLAIM_TRIES: Final = 10
-_TURN_SECONDS: Final = 1.0
-"""About how long a lane may keep others, and the sending of what they wrote, waiting while its step works."""
 _QUICK_SECONDS: Final = 0.2
 """Where a step worked for longer, its lane keeps its turn until the batch is committed: hundreds of sends, each of
 which the next lane's work would hold up, take longer than the request timeout."""
-_GROWTH: Final = 16
-_FIRST_ROWS: Final = 10_000
-"""What a lane takes before it knows how fast its step is: one frame, at the most."""
-_STUCK_SECONDS: Final = 5.0
-_STUCK_TRIES: Final = 20
 
 
 class SupersededError(Exception):
     """Another worker has claimed this partition; what it writes counts, what this one writes no longer does."""
-
-
-class Link(Protocol):
-    """What a lane needs of Kafka."""
-
-    async def send(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
-    ) -> Awaitable[int]:
-        """Hand a record over; the result gives its offset once it is acknowledged by all replicas, or raises."""
-        ...
-
-    async def read_changelog(self, partition: int, start: int, stop: int) -> list[Seen]:
-        """Return the changelog's records from offset `start` up to, not including, `stop`."""
-        ...
-
-    def pause(self, topic: str, partition: int) -> None:
-        """Fetch no more of an input for now. Safe to repeat."""
-        ...
-
-    def resume(self, topic: str, partition: int) -> None:
-        """Fetch an input again. Safe to repeat."""
-        ...
-
-    def seek(self, topic: str, partition: int, offset: int) -> None:
-        """Deliver an input again from an offset on."""
-        ...
-
-    async def next_offset(self, topic: str, partition: int, start: int) -> int:
-        """Return the offset of the first record from `start` on that Kafka still has."""
-        ...
-
-    def end(self, topic: str, partition: int) -> int:
-        """Return where an input ended when it was last fetched; 0 where that is not known."""
-        ...
-
-
-class State(Protocol):
-    """The local copy of a step's changelog."""
-
-    changelog: str
-    """The changelog topic's name."""
-
-    def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
-        """Return a partition's keys and values."""
-        ...
-
-    def fence(self, partition: int) -> Fence:
-        """Return who owns a partition, as far as it was read."""
-        ...
-
-    def next_offset(self, partition: int) -> int:
-        """Return the changelog offset up to which the copy holds everything."""
-        ...
-
-    def apply(self, partition: int, seen: Sequence[Seen]) -> None:
-        """Take in changelog records, in order, each as the fence judges it."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all lanes of a step share."""
-
-    running: AnyStep
-    encode: Callable[[Outgoing], OutboxFact]
-    counts: Mapping[str, int]
-    """Each topic's number of partitions."""
-    settings: EngineSettings
-    around: Surroundings
-    metrics: Metrics
-    link: Link
-    state: State
-    worker: str
-    partitions: int
-    tick_topic: Topic | None
-    turn: asyncio.Lock
-    """Held by the one lane of the process whose step works."""
-
-    @property
-    def step(self) -> str:
-        """The step's name."""
-        return self.running.name
-
-    @property
-    def limits(self) -> Limits:
-        """How much one batch may hold."""
-        limits: Limits | None = getattr(self.running, "limits", None)
-        return limits or Limits(self.settings.batch_rows, self.settings.batch_bytes)
-
-    @property
-    def buffer_bytes(self) -> int:
-        """How much may wait; more is not fetched."""
-        return min(self.settings.lane_buffer_bytes, self.limits.size_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A fetched record and how to acknowledge it."""
-
-    record: Record
-    ack: Callable[[], Any]
-
-
-@dataclass(slots=True)
-class Pace:
-    """How many rows a lane takes at a time so that its step works for a turn or less. Learned from its batches."""
-
-    rows: float = _FIRST_ROWS
-
-    def learn(self, rows: int, seconds: float) -> None:
-        """Take a batch into account. After a quick one that was as large as it might be, the next may be larger."""
-        if seconds > _TURN_SECONDS:
-            self.rows = max(1.0, rows * _TURN_SECONDS / seconds)
-        elif rows >= self.rows and seconds < _TURN_SECONDS / 2:
-            # A first batch says little of a large one, and fast steps should not have to wait for large ones.
-            self.rows = min(_GROWTH * self.rows, rows * _TURN_SECONDS / (2 * max(seconds, 1e-6)))
-
-
-@dataclass(slots=True)
-class _Stuck:
-    """A record that Kafka has and that does not come: its offset, since when it is waited for, how often asked for."""
-
-    due: int
-    since: float
-    asked: int = 0
 
 
 class Lane:
@@ -200,21 +50,13 @@ class Lane:
         self._kept: Partition | None = None
         self._ledger: Ledger | None = None
         self._next_changelog = 0
-        self._queue: deque[Pending] = deque()
-        self._queued_bytes = 0
-        self._due = dict(begins)
-        self._asking: dict[str, asyncio.Task[None]] = {}
-        self._stuck: dict[str, _Stuck] = {}
-        self._entered: set[str] = set()
+        self._inbox = Inbox(partition, shared, begins)
         self._ends = dict(ends)
-        self._wake = asyncio.Event()
         self._closing = False
         self._heal = False
         self._unsaved_records = 0
         self._saved_at = time.monotonic()
         self._tick_due = time.monotonic()
-        self._pace = Pace()
-        self._contiguous = {topic.name for topic in shared.running.reads if not topic.compacted}
 
     @property
     def offsets(self) -> Mapping[str, int]:
@@ -224,28 +66,13 @@ class Lane:
     @property
     def starts(self) -> Mapping[str, int]:
         """By input topic: where reading begins, committed before or not. Known once the lane is ready."""
-        return dict(self._due)
+        return dict(self._inbox.due)
 
     def offer(self, pending: Pending) -> None:
         """Take a fetched record in, unless the state or the buffer has it already."""
-        record = pending.record
-        due = self._due.get(record.topic)
-        if due is not None and record.offset < due:
-            self._skip("already-absorbed")
-            pending.ack()
-            return
-        if due is not None and record.offset > due and self._is_doubted(record, due):
-            return
-        self._entered.add(record.topic)
-        self._due[record.topic] = record.offset + 1
-        if self._shared.tick_topic and record.topic == self._shared.tick_topic.name:
+        tick_topic = self._shared.tick_topic
+        if self._inbox.offer(pending) and tick_topic and pending.record.topic == tick_topic.name:
             self._push_tick_off()
-        self._queue.append(pending)
-        self._queued_bytes += record.size_bytes
-        self._shared.metrics.buffered_bytes.labels(self._shared.step).inc(record.size_bytes)
-        if self._queued_bytes > self._shared.buffer_bytes:
-            self._shared.link.pause(record.topic, self.partition)
-        self._wake.set()
 
     async def run(self) -> None:
         """Take the partition over and work until closed.
@@ -259,147 +86,34 @@ class Lane:
             await self._take_over()
             self.ready.set_result(True)
             while not self._closing:
-                if await self._wait():
-                    await self._absorb(self._take())
+                if await self._inbox.wait(max(0.0, self._next_deadline() - time.monotonic())):
+                    await self._absorb(self._inbox.take())
                 elif not self._closing:
                     await self._idle()
             await self._save_if_due(now=True)
         finally:
-            for task in self._asking.values():
-                task.cancel()
-            self._shared.metrics.buffered_bytes.labels(self._shared.step).dec(self._queued_bytes)
+            self._inbox.drop()
             if not self.ready.done():
                 self.ready.set_result(False)
 
     def close(self) -> None:
         """Ask `run` to end after the batch it is at."""
         self._closing = True
-        self._wake.set()
-
-    # Taking in ------------------------------------------------------------------------------------------------
-
-    def _is_doubted(self, record: Record, due: int) -> bool:
-        """Whether a record that leaves some out came too early: what is between may be lost on the way.
-
-        What is fetched around a rebalance, or a seek, gets lost, so only Kafka can tell what is truly gone (expired).
-        Of a compacted topic, where holes are the rule, that goes for the first record.
-        """
-        topic = record.topic
-        if topic not in self._contiguous and topic in self._entered:
-            return False
-        if topic not in self._asking:
-            self._asking[topic] = asyncio.create_task(self._ask_for(topic, due))
-        return True
-
-    async def _ask_for(self, topic: str, due: int) -> None:
-        """Find out which record is the next, and have it delivered."""
-        try:
-            found = await self._shared.link.next_offset(topic, self.partition, due)
-        except Exception as error:  # noqa: BLE001  whatever the client raises: the next record, or silence, asks again
-            event(logging.WARNING, "not-answered", step=self._shared.step, topic=topic, reason=repr(error))
-            return
-        finally:
-            self._asking.pop(topic, None)
-        if self._due.get(topic) != due or self._closing:
-            return
-        if found > due and topic in self._contiguous:
-            self._skip("missing", found - due)
-            event(
-                logging.WARNING,
-                "records-missing",
-                step=self._shared.step,
-                topic=topic,
-                partition=self.partition,
-                first=due,
-                next=found,
-            )
-        self._due[topic] = found
-        self._shared.link.seek(topic, self.partition, found)
-
-    def _take(self) -> list[Pending]:
-        """Return what is buffered, as far as one batch may hold."""
-        settings = self._shared.settings
-        taken: list[Pending] = []
-        limits = self._shared.limits
-        size_bytes = rows = 0
-        while self._queue and len(taken) < settings.batch_records:
-            if size_bytes >= limits.size_bytes or rows >= min(limits.rows, self._pace.rows):
-                break
-            pending = self._queue.popleft()
-            taken.append(pending)
-            size_bytes += pending.record.size_bytes
-            rows += pending.record.rows_promised or 1
-        self._queued_bytes -= size_bytes
-        self._shared.metrics.buffered_bytes.labels(self._shared.step).dec(size_bytes)
-        if self._queued_bytes <= self._shared.buffer_bytes // 2:
-            for topic in self._due:
-                self._shared.link.resume(topic, self.partition)
-        return taken
-
-    async def _wait(self) -> bool:
-        """Wait for records and return True, or until something else is due and return False."""
-        if not self._queue:
-            self._wake.clear()
-            timeout = max(0.0, self._next_deadline() - time.monotonic())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout)
-            if self._queue and self._shared.settings.linger_ms:
-                await asyncio.sleep(self._shared.settings.linger_ms / 1000)
-        await self._gather_backlog()
-        return bool(self._queue) and not self._closing
-
-    async def _gather_backlog(self) -> None:
-        """Wait for more of a backlog, though not for long: what is worth doing at once is done at once."""
-        shared = self._shared
-        enough_bytes = shared.limits.size_bytes // _BACKLOG_SHARE
-        end = time.monotonic() + shared.settings.backlog_linger_ms / 1000
-        while (  # noqa: ASYNC110  it waits for bytes rather than for an event
-            self._queue
-            and self._queued_bytes < enough_bytes
-            and not self._closing
-            and shared.around.clock_ms() - self._queue[0].record.append_ms > _BACKLOG_MS
-            and time.monotonic() < end
-        ):
-            await asyncio.sleep(_BACKLOG_POLL_SECONDS)
+        self._inbox.close()
 
     def _next_deadline(self) -> float:
         save = self._saved_at + self._shared.settings.persist_seconds if self._unsaved_records else float("inf")
         tick = self._tick_due if self._shared.tick_topic else float("inf")
-        return min(save, tick, time.monotonic() + _STUCK_SECONDS)
+        return min(save, tick, time.monotonic() + STUCK_SECONDS)
 
     async def _idle(self) -> None:
         """Do what silence calls for."""
         await self._save_if_due()
-        self._ask_again_if_stuck()
+        self._inbox.ask_again_if_stuck()
         topic = self._shared.tick_topic
         if topic and time.monotonic() >= self._tick_due:
             self._push_tick_off()
             await (await self._shared.link.send(topic.name, self.partition, TICK_KEY, None, TICK_HEADERS))
-
-    def _ask_again_if_stuck(self) -> None:
-        """Ask again for what Kafka has and nobody delivers: what is fetched around a rebalance can get lost.
-
-        The last record of a compacted topic may truly be gone, hence a few times only.
-        """
-        now = time.monotonic()
-        for topic, due in self._due.items():
-            stuck = self._stuck.get(topic)
-            if self._shared.link.end(topic, self.partition) <= due:
-                self._stuck.pop(topic, None)
-            elif stuck is None or stuck.due != due:
-                self._stuck[topic] = _Stuck(due, now)
-            elif now >= stuck.since + _STUCK_SECONDS and stuck.asked < _STUCK_TRIES:
-                self._stuck[topic] = _Stuck(due, now, stuck.asked + 1)
-                self._shared.link.seek(topic, self.partition, due)
-                self._skip("asked-again")
-                event(
-                    logging.WARNING,
-                    "asked-again",
-                    step=self._shared.step,
-                    topic=topic,
-                    partition=self.partition,
-                    offset=due,
-                )
 
     def _push_tick_off(self) -> None:
         # Owners of the same partition under different steps would otherwise tick in the same instant.
@@ -449,7 +163,7 @@ class Lane:
         setting = Setting(self.partition, shared.partitions, lag_ms, self._restoring())
         done = kept.run(records, setting)
         seconds = time.monotonic() - started
-        self._pace.learn(sum(record.rows_promised or 1 for record in records), seconds)
+        self._inbox.pace.learn(sum(record.rows_promised or 1 for record in records), seconds)
         shared.metrics.process_seconds.labels(shared.step).inc(seconds)
         shared.metrics.lag_ms.labels(shared.step).set(lag_ms)
         self._stage("processed")
@@ -572,7 +286,7 @@ class Lane:
         self._kept = partition_of_step(
             self._shared.running, self._shared.counts, self.partition, found.cells, self._committed
         )
-        self._due.update(self._ledger.offsets)
+        self._inbox.due.update(self._ledger.offsets)
         self._stage("claimed")
         await self._settle()
         event(
@@ -619,9 +333,6 @@ class Lane:
         shared.metrics.intrusions.labels(shared.step).inc(stop - start - len(writes))
         shared.state.apply(self.partition, await shared.link.read_changelog(self.partition, start, stop))
         return True
-
-    def _skip(self, reason: str, count: int = 1) -> None:
-        self._shared.metrics.skipped.labels(self._shared.step, reason).inc(count)
 
     def _stage(self, name: str) -> None:
         self._shared.around.on_stage(name, self.partition)

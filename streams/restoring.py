@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from abdrift import kafka
 from streams.commit import Owner, Seen, StateError
-from streams.lane import State
+from streams.shared import State
 from streams.telemetry import Metrics, event
 
 _FETCH_BYTES: Final = 16 * 1024 * 1024

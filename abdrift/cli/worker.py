@@ -12,7 +12,6 @@ from abdrift.kafka import KafkaSettings
 from abdrift.keyring import Keyring
 from abdrift.processes import tell_ready
 from streams.drift.step import DriftStep
-from streams.engine import EngineError, run_process
 from streams.governor import GovernorStep
 from streams.health import HealthStep
 from streams.levels import LevelsStep
@@ -20,6 +19,7 @@ from streams.memory import return_what_is_freed
 from streams.rates import RatesStep
 from streams.reduce import ReduceStep
 from streams.rollup import RollupStep
+from streams.running import EngineError, run_process
 from streams.settings import EngineSettings
 from streams.step import AnyStep
 

@@ -17,7 +17,7 @@ import msgspec
 
 from abdrift import topics
 from abdrift.kafka import KafkaSettings
-from streams import engine
+from streams import running
 from streams.settings import EngineSettings, Surroundings
 from streams.step import Batch, Publication, Refused, Result, publish
 
@@ -105,7 +105,7 @@ def main() -> None:
         changelog_config=options.get("changelog", {}),
     )
     around = Surroundings(on_stage=signaller(*options["signal_at"])) if "signal_at" in options else Surroundings()
-    engine.run_process([Counting(options["prefix"])], settings, around=around)
+    running.run_process([Counting(options["prefix"])], settings, around=around)
 
 
 if __name__ == "__main__":

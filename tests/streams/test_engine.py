@@ -17,7 +17,7 @@ import pytest
 from abdrift import topics
 from abdrift.broker import EmbeddedBroker
 from abdrift.kafka import KafkaSettings
-from streams import engine
+from streams import running
 from streams.settings import EngineSettings
 from tests.streams.bench import PARTITIONS, WITHIN_SECONDS, Bench, bench, event_bytes, eventually
 from tests.streams.counting import Counting
@@ -211,8 +211,8 @@ async def test_what_was_there_before_the_start_is_told_from_what_came_after(tabl
 
 async def test_a_missing_topic_is_told_with_the_way_out(kafka: EmbeddedBroker, tmp_path: Path) -> None:
     settings = EngineSettings(KafkaSettings(bootstrap_servers=kafka.bootstrap_servers), tmp_path)
-    with pytest.raises(engine.EngineError, match="abdrift topics create"):
-        await engine.run([Counting("nowhere")], settings, stop=asyncio.Event())
+    with pytest.raises(running.EngineError, match="abdrift topics create"):
+        await running.run([Counting("nowhere")], settings, stop=asyncio.Event())
 
 
 def _folder(parent: Path, name: str) -> Path:

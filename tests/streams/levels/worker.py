@@ -13,7 +13,7 @@ from pathlib import Path
 from abdrift import topics
 from abdrift.kafka import KafkaSettings
 from abdrift.topics import Topic
-from streams import engine
+from streams import running
 from streams.health import HealthStep
 from streams.levels import LevelsStep, step
 from streams.settings import EngineSettings, Surroundings
@@ -59,7 +59,7 @@ def main() -> None:
     )
     around = Surroundings(on_stage=signaller(*options["signal_at"])) if "signal_at" in options else Surroundings()
     prefix = options["prefix"]
-    engine.run_process([levels_step(prefix), health_step(prefix)], settings, around=around)
+    running.run_process([levels_step(prefix), health_step(prefix)], settings, around=around)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 from abdrift import topics
 from abdrift.kafka import KafkaSettings
-from streams import engine
+from streams import running
 from streams.rates import RatesStep, step
 from streams.settings import EngineSettings, Surroundings
 from streams.step import Limits
@@ -65,7 +65,7 @@ def main() -> None:
         request_timeout_seconds=options.get("request_seconds", 10.0),
     )
     sizes = options.get("max_windows", MAX_WINDOWS), options.get("batch_rows", BATCH_ROWS)
-    engine.run_process([rates_step(options["prefix"], *sizes)], settings, around=_surroundings(options))
+    running.run_process([rates_step(options["prefix"], *sizes)], settings, around=_surroundings(options))
 
 
 if __name__ == "__main__":

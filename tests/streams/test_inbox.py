@@ -1,18 +1,22 @@
-"""What a lane does with records that leave some out, and with those that do not come: nothing is lost on the way."""
+"""What an inbox does with records that leave some out, and with those that do not come: nothing is lost on the way."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from abdrift.kafka import KafkaSettings
 from abdrift.topics import FLEET_POLICY, OBJECTS
-from streams import lane as lanes
+from streams import inbox
 from streams.decode import Record
-from streams.lane import Lane, Pace, Pending, Shared
+from streams.inbox import Inbox, Pace, Pending
+from streams.settings import EngineSettings, Surroundings
+from streams.shared import Shared
 from streams.telemetry import Metrics
 
 TOPIC, COMPACTED = OBJECTS.name, FLEET_POLICY.name
@@ -35,23 +39,34 @@ class FakeLink:
         return self.ending if topic == TOPIC else 0
 
 
-def lane_on(link: FakeLink) -> tuple[Lane, Metrics]:
+def inbox_on(link: FakeLink) -> tuple[Inbox, Metrics]:
     metrics = Metrics(CollectorRegistry())
     step = SimpleNamespace(name="s", reads=(OBJECTS, FLEET_POLICY))
-    shared = SimpleNamespace(
-        running=step, step="s", metrics=metrics, link=link, tick_topic=None, buffer_bytes=1 << 20, limits=None
+    shared = Shared(
+        running=cast("Any", step),
+        encode=cast("Any", None),
+        counts={},
+        settings=EngineSettings(KafkaSettings(), Path("unused")),
+        around=Surroundings(),
+        metrics=metrics,
+        link=cast("Any", link),
+        state=cast("Any", None),
+        worker="w",
+        partitions=1,
+        tick_topic=None,
+        turn=asyncio.Lock(),
     )
-    return Lane(0, cast("Shared", shared), {TOPIC: 0, COMPACTED: 0}, {}), metrics
+    return Inbox(0, shared, {TOPIC: 0, COMPACTED: 0}), metrics
 
 
-def offered(lane: Lane, topic: str, *offsets: int) -> None:
+def offered(box: Inbox, topic: str, *offsets: int) -> None:
     for offset in offsets:
         record = Record(topic, 0, offset, 1, b"k", b"v")
-        lane.offer(Pending(record, lambda: None))
+        box.offer(Pending(record, lambda: None))
 
 
-def taken(lane: Lane) -> list[int]:
-    return [pending.record.offset for pending in cast("Any", lane)._queue]
+def taken(box: Inbox) -> list[int]:
+    return [pending.record.offset for pending in box.waiting]
 
 
 async def settled() -> None:
@@ -83,48 +98,48 @@ def test_a_lane_takes_what_its_step_works_off_in_a_turn(batches: list[tuple[int,
 
 
 async def test_what_was_lost_on_the_way_is_asked_for_however_often_the_later_record_comes() -> None:
-    lane, metrics = lane_on(link := FakeLink(first=0))
-    offered(lane, TOPIC, 5, 5, 6)
+    box, metrics = inbox_on(link := FakeLink(first=0))
+    offered(box, TOPIC, 5, 5, 6)
     await settled()
-    offered(lane, TOPIC, 5)
+    offered(box, TOPIC, 5)
     await settled()
-    assert taken(lane) == []
+    assert taken(box) == []
     assert set(link.sought) == {(TOPIC, 0)}
-    offered(lane, TOPIC, *range(7))
-    assert taken(lane) == list(range(7))
+    offered(box, TOPIC, *range(7))
+    assert taken(box) == list(range(7))
     assert skipped(metrics, "missing") == 0
 
 
 async def test_what_kafka_no_longer_has_is_counted_and_passed_over() -> None:
-    lane, metrics = lane_on(link := FakeLink(first=5))
-    offered(lane, TOPIC, 5)
+    box, metrics = inbox_on(link := FakeLink(first=5))
+    offered(box, TOPIC, 5)
     await settled()
     assert link.sought == [(TOPIC, 5)]
-    offered(lane, TOPIC, 5, 6)
-    assert taken(lane) == [5, 6]
+    offered(box, TOPIC, 5, 6)
+    assert taken(box) == [5, 6]
     assert skipped(metrics, "missing") == 5
 
 
 async def test_holes_of_a_compacted_topic_are_doubted_only_before_its_first_record() -> None:
-    lane, metrics = lane_on(link := FakeLink(first=3))
-    offered(lane, COMPACTED, 4)
+    box, metrics = inbox_on(link := FakeLink(first=3))
+    offered(box, COMPACTED, 4)
     await settled()
     assert link.sought == [(COMPACTED, 3)]
-    offered(lane, COMPACTED, 3, 9)
-    assert taken(lane) == [3, 9]
+    offered(box, COMPACTED, 3, 9)
+    assert taken(box) == [3, 9]
     assert skipped(metrics, "missing") == 0
 
 
 async def test_a_record_that_does_not_come_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(lanes.time, "monotonic", lambda: now[0])
-    lane, metrics = lane_on(link := FakeLink(first=0, end=3))
+    monkeypatch.setattr(inbox.time, "monotonic", lambda: now[0])
+    box, metrics = inbox_on(link := FakeLink(first=0, end=3))
     for _ in range(3):
-        cast("Any", lane)._ask_again_if_stuck()
+        box.ask_again_if_stuck()
         now[0] += 4
     assert link.sought == [(TOPIC, 0)]
     assert skipped(metrics, "asked-again") == 1
-    offered(lane, TOPIC, 0, 1, 2)
+    offered(box, TOPIC, 0, 1, 2)
     now[0] += 60
-    cast("Any", lane)._ask_again_if_stuck()
+    box.ask_again_if_stuck()
     assert link.sought == [(TOPIC, 0)]
