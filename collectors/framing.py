@@ -30,11 +30,12 @@ from collectors.lanes import (
     Receipt,
     Row,
     Send,
+    Spooled,
     UnsendableError,
     Waiting,
 )
 
-__all__ = ["Framer", "FramerSettings", "NotDeliveredError", "Outlet", "Row", "Send", "UnsendableError"]
+__all__ = ["Framer", "FramerSettings", "NotDeliveredError", "Outlet", "Row", "Send", "Spooled", "UnsendableError"]
 
 _ROW_OVERHEAD_BYTES = 400
 """About what a row takes besides its text: the struct, its strings' headers and its place in a queue."""
@@ -110,6 +111,10 @@ class Outlet(Protocol):
     def dropped(self) -> Counter[str]:
         """Rows lost since the start, by reason."""
 
+    @property
+    def spooled(self) -> Spooled:
+        """What waits on disk before rows that are put now."""
+
     async def put(self, row: Row, *, urgent: bool = False) -> None:
         """Take a row; waits while the buffer is full."""
 
@@ -126,11 +131,12 @@ class Framer:
         *,
         encode: Encode | None = None,
         rng: random.Random | None = None,
+        spooled: Callable[[], Spooled] = Spooled,
     ) -> None:
         """`source` names the lanes, e.g. `kubernetes/edge-0042`; `epoch` comes from `collectors.epochs`.
 
         `encode` is `abdrift.frames.encode` by default; `abdrift.arrow.frames.encode` takes rows but no blocks, is
-        slower with many, and saves the memory of Arrow's library.
+        slower with many, and saves the memory of Arrow's library. `spooled` tells what `send` keeps on disk.
         """
         self.source = source
         self.epoch = epoch
@@ -139,6 +145,7 @@ class Framer:
         self._send = send
         self._settings = settings or FramerSettings()
         self._rng = rng or random.Random()  # noqa: S311  jitter
+        self._spooled = spooled
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held_rows = 0
@@ -153,6 +160,11 @@ class Framer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    @property
+    def spooled(self) -> Spooled:
+        """What waits on disk before rows that are put now."""
+        return self._spooled()
 
     async def put(self, row: Row, *, urgent: bool = False) -> None:
         """Queue a row for its cluster's partition; waits while the buffer is full.

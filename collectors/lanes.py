@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -58,6 +58,14 @@ what Kafka will never take, and anything else for what is worth another try. Its
 
 Encode = Callable[[Signal, dict[str, Any], tuple[str, int, int]], EncodedFrame]
 """`encode(signal, columns, (source, epoch, sequence))` as `abdrift.frames.encode` has it."""
+
+
+class Spooled(NamedTuple):
+    """What waits on disk where Kafka can't be reached."""
+
+    size_bytes: int = 0
+    oldest_ms: int = 0
+    """For how long the oldest frame of it has waited."""
 
 
 class UnsendableError(Exception):

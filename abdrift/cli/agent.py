@@ -83,7 +83,7 @@ async def _run(
         tell_ready()
         log.info("watching %d clusters", len(configs))
         settings = FramerSettings(partitions=up.partitions, linger_ms=linger_ms)
-        await run_many(configs, up.send, masker=masker, settings=settings)
+        await run_many(configs, up.send, masker=masker, settings=settings, spooled=up.spooled)
 
 
 def _config(member: Member, directory: Path, *, secrets: bool, heartbeat_seconds: float) -> KubernetesConfig:

@@ -16,7 +16,7 @@ from abdrift.kafka import KafkaSettings, KafkaUnreachableError, partition_count,
 from abdrift.topics import OBJECTS
 from collectors.delivery import LateKafka, kafka_send
 from collectors.gateway.sending import Gateway, GatewayError
-from collectors.lanes import Send
+from collectors.lanes import Send, Spooled
 from collectors.spool import DailyBudget, Spool, SpoolingSend, SpoolSettings
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Uplink:
 
     send: Send
     partitions: int
-    spooling: SpoolingSend | None = None
+    spooled: Callable[[], Spooled] = Spooled
 
 
 @contextlib.asynccontextmanager
@@ -113,7 +113,7 @@ async def uplink(kafka: KafkaSettings, options: UplinkOptions, directory: Path, 
         spooling = SpoolingSend(source, send, spool, budget=budget)
         runner = asyncio.create_task(spooling.run(), name="spool")
         try:
-            yield Uplink(spooling, partitions, spooling)
+            yield Uplink(spooling, partitions, spooling.spooled)
         finally:
             runner.cancel()
             await asyncio.gather(runner, return_exceptions=True)

@@ -141,6 +141,10 @@ class HeartbeatDetail(msgspec.Struct, frozen=True, kw_only=True):
     """How many list-watches there are, by state: listing, open, broken, lost."""
     dropped: dict[str, int] = {}
     """Rows not sent, by reason, since the agent started."""
+    spooled_bytes: int = 0
+    """What waits on the agent's disk and comes before this heartbeat, so that it too is late."""
+    spooled_ms: int = 0
+    """For how long the oldest of it has waited."""
 
 
 class InventoryDetail(msgspec.Struct, frozen=True, kw_only=True):

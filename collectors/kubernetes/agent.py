@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from abdrift.kubeconfig import KubeConfigError
 from abdrift.signals.objects import CLUSTER, LostDetail
 from collectors import telemetry
 from collectors.epochs import next_epoch
-from collectors.framing import Framer, FramerSettings, Outlet, Send
+from collectors.framing import Framer, FramerSettings, Outlet, Send, Spooled
 from collectors.kubernetes.api import METADATA_ONLY, Api, ApiRefusedError, LoadCredentials, UnreachableError
 from collectors.kubernetes.backoff import Backoff
 from collectors.kubernetes.config import KubernetesConfig
@@ -354,6 +354,7 @@ async def run(
     settings: FramerSettings | None = None,
     clock: ClockMs = wall_clock_ms,
     rng: random.Random | None = None,
+    spooled: Callable[[], Spooled] = Spooled,
 ) -> None:
     """Run one cluster's agent until cancelled; what it saw by then is still sent.
 
@@ -364,5 +365,5 @@ async def run(
     """
     epoch = next_epoch(config.source, config.state_dir, clock)
     # Its frames are small: what Arrow's library would take is several times what the agent itself does.
-    async with Framer(config.source, epoch, send, settings, encode=frames.encode, rng=rng) as framer:
+    async with Framer(config.source, epoch, send, settings, encode=frames.encode, rng=rng, spooled=spooled) as framer:
         await Agent(config, framer, masker=masker, clock=clock, rng=rng).run()

@@ -86,6 +86,7 @@ class Heart:
         if longest_ms > 1000 * self._config.heartbeat_seconds:
             telemetry.SUPPRESSED.labels(self._config.source, "heartbeat-blind").inc()
             return
+        spooled = self._reporter.spooled
         await self._reporter.heartbeat(
             HeartbeatDetail(
                 cluster_uid=str(namespace["metadata"]["uid"]),
@@ -95,6 +96,8 @@ class Heart:
                 kubernetes_version=self._version,
                 watches=dict(Counter(each.state.value for each in watches)),
                 dropped=dict(self._reporter.dropped),
+                spooled_bytes=spooled.size_bytes,
+                spooled_ms=spooled.oldest_ms,
             )
         )
 

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from abdrift.clock import ClockMs, wall_clock_ms
 from collectors import telemetry
-from collectors.framing import FramerSettings, Send
+from collectors.framing import FramerSettings, Send, Spooled
 from collectors.kubernetes.agent import run
 from collectors.kubernetes.backoff import Backoff
 from collectors.kubernetes.config import KubernetesConfig
@@ -28,6 +28,7 @@ async def run_many(
     settings: FramerSettings | None = None,
     clock: ClockMs = wall_clock_ms,
     rng: random.Random | None = None,
+    spooled: Callable[[], Spooled] = Spooled,
 ) -> None:
     """Run an agent for each cluster until cancelled.
 
@@ -48,7 +49,7 @@ async def run_many(
         backoff = Backoff(_RESTART_INITIAL_SECONDS, _RESTART_MAX_SECONDS, dice)
         while True:
             try:
-                await run(config, send, masker=masker, settings=settings, clock=clock, rng=dice)
+                await run(config, send, masker=masker, settings=settings, clock=clock, rng=dice, spooled=spooled)
             except Exception:  # whatever ended one cluster's agent must not end the others'
                 telemetry.AGENT_FAILURES.labels(config.source).inc()
                 log.exception("%s: the agent failed and is started again", config.source)

@@ -19,7 +19,7 @@ from abdrift.signals.objects import (
     SyncDetail,
     encode_detail,
 )
-from collectors.framing import Outlet
+from collectors.framing import Outlet, Spooled
 from collectors.kubernetes.discovery import GroupKind, Served
 
 Key = tuple[str, str]
@@ -54,6 +54,11 @@ class Reporter:
     def dropped(self) -> Counter[str]:
         """Rows that the outlet lost, by reason."""
         return self._outlet.dropped
+
+    @property
+    def spooled(self) -> Spooled:
+        """What waits on disk before what is reported now."""
+        return self._outlet.spooled
 
     async def object(self, op: Op, served: Served, projected: Mapping[str, Any]) -> None:
         """Report an object, projected and masked."""

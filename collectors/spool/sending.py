@@ -14,7 +14,7 @@ from itertools import groupby
 
 from abdrift.clock import ClockMs, wall_clock_ms
 from collectors import telemetry
-from collectors.lanes import Headers, Send, UnsendableError
+from collectors.lanes import Headers, Send, Spooled, UnsendableError
 from collectors.spool.budget import DailyBudget
 from collectors.spool.queue import Priority, Spool, SpoolFullError, priority_of
 from collectors.spool.segments import Position, SpooledFrame
@@ -51,12 +51,19 @@ class SpoolingSend:
         self._disk = asyncio.Lock()
         self._waits = asyncio.Event()
         self._room = asyncio.Event()
+        self._oldest_ms: int | None = None
         self._tell()
 
     @property
     def waiting_bytes(self) -> int:
         """How much waits on disk."""
         return self._spool.waiting_bytes()
+
+    def spooled(self) -> Spooled:
+        """Return how much waits on disk, and for how long the first of it that is to be sent."""
+        if not self.waiting_bytes or self._oldest_ms is None:
+            return Spooled(self.waiting_bytes)
+        return Spooled(self.waiting_bytes, self._clock() - self._oldest_ms)
 
     async def __call__(self, topic: str, partition: int, key: bytes, value: bytes, headers: Headers) -> None:
         """Return once Kafka has the frame, or the disk.
@@ -146,8 +153,8 @@ class SpoolingSend:
         async with self._disk:
             allowed = [priority for priority in Priority if self._allows(priority)]
             batch = await asyncio.to_thread(lambda: list(self._spool.read(_BATCH_FRAMES, allowed)))
-            oldest_ms = self._clock() - batch[0][2].kept_ms if batch else 0
-            telemetry.SPOOLED_SECONDS.labels(self._source).set(oldest_ms / 1000)
+            if batch or not self.waiting_bytes:
+                self._oldest_ms = batch[0][2].kept_ms if batch else None
             self._tell()
             return batch
 
@@ -187,7 +194,9 @@ class SpoolingSend:
 
     def _tell(self) -> None:
         """Tell what waits, and count what the disk's bound has cost since it was last told."""
-        telemetry.SPOOLED_BYTES.labels(self._source).set(self.waiting_bytes)
+        spooled = self.spooled()
+        telemetry.SPOOLED_BYTES.labels(self._source).set(spooled.size_bytes)
+        telemetry.SPOOLED_SECONDS.labels(self._source).set(spooled.oldest_ms / 1000)
         telemetry.SPOOL_DAMAGED_BYTES.labels(self._source).set(self._spool.damaged_bytes)
         for reason, rows in self._spool.dropped.items():
             if rows:

@@ -14,6 +14,7 @@ from abdrift.signals import alerts, events, logs, objects, samples
 from abdrift.signals.events import EventRow
 from abdrift.signals.objects import ObjectRow
 from abdrift.topics import DEAD_LETTERS
+from collectors.lanes import Spooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ class Recording:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.dropped: Counter[str] = Counter()
+        self.spooled = Spooled()
         self._more = asyncio.Event()
 
     async def put(self, row: Row, *, urgent: bool = False) -> None:  # noqa: ARG002  the protocol's

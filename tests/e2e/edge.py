@@ -18,14 +18,14 @@ import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from abdrift import frames, provision
 from abdrift.broker import EmbeddedBroker
 from abdrift.kafka import KafkaSettings, consumer
-from abdrift.signals.objects import rows_of
+from abdrift.signals.objects import HeartbeatDetail, Op, decode_detail, rows_of
 from abdrift.simulation import FleetSpec, SimulatedFleet
 from abdrift.topics import OBJECTS
 from tests.parts import pki
@@ -59,6 +59,13 @@ class Load:
     linger_ms: int = 1_000
     settle_seconds: float = 10.0
     """For the agent to start, and to find its cluster again."""
+
+
+class Delivered(NamedTuple):
+    """A frame in Kafka, and when it came there."""
+
+    frame: frames.Frame
+    appended_ms: int
 
 
 @asynccontextmanager
@@ -105,12 +112,16 @@ class Trial:
             log=self._folder / "receive.log",
         )
 
-    async def delivered(self) -> list[frames.Frame]:
+    async def delivered(self) -> list[Delivered]:
         """Return the frames in Kafka, partition by partition."""
         found = []
         async with consumer(self._kafka, OBJECTS.name) as reading:
             while records := await reading.getmany(timeout_ms=500):
-                found += [frames.decode(r.value, r.headers) for batch in records.values() for r in batch]
+                found += [
+                    Delivered(frames.decode(r.value, r.headers), r.timestamp)
+                    for batch in records.values()
+                    for r in batch
+                ]
         return found
 
 
@@ -149,7 +160,9 @@ async def _run(trial: Trial, load: Load, proxy: Proxy) -> dict[str, Any]:
             wanted = set(made[-10:])
 
             async def arrived() -> bool:
-                return wanted <= {row.resource_version for f in await trial.delivered() for row in rows_of(f.batch)}
+                return wanted <= {
+                    row.resource_version for each in await trial.delivered() for row in rows_of(each.frame.batch)
+                }
 
             await until(arrived, "what was edited last is in Kafka", AFTER_SECONDS)
             later = resident(agent.pid)
@@ -162,6 +175,7 @@ async def _run(trial: Trial, load: Load, proxy: Proxy) -> dict[str, Any]:
         "idle_bytes_per_day": round(idle_bytes / load.idle_seconds * DAY_SECONDS),
         "cut_seconds": load.cut_seconds,
         **judged(await trial.delivered(), made),
+        **staleness(await trial.delivered()),
     }
 
 
@@ -193,12 +207,12 @@ async def _seen(trial: Trial, load: Load, proxy: Proxy) -> None:
     assert await trial.delivered()
 
 
-def judged(found: list[frames.Frame], edits: list[str]) -> dict[str, Any]:
+def judged(found: list[Delivered], edits: list[str]) -> dict[str, Any]:
     """Return what of the edits came, and whether lanes have holes or were out of order."""
     sequences: dict[tuple[str, int, str], list[int]] = {}
     versions: dict[tuple[str, str, str], list[int]] = {}
     twice = 0
-    for frame in found:
+    for frame, _ in found:
         part, rows = frame.parts[0], rows_of(frame.batch)
         seen = sequences.setdefault((part.source, part.epoch, rows[0].cluster), [])
         if part.sequence in seen:
@@ -218,6 +232,22 @@ def judged(found: list[frames.Frame], edits: list[str]) -> dict[str, Any]:
             any(later < earlier for earlier, later in itertools.pairwise(each)) for each in versions.values()
         ),
         "frames_twice": twice,
+    }
+
+
+def staleness(found: list[Delivered]) -> dict[str, Any]:
+    """Return how late rows came by the times that they bear, and how late heartbeats said that the agent was."""
+    late_ms, said_ms, said_bytes = 0, 0, 0
+    for frame, appended_ms in found:
+        for row in rows_of(frame.batch):
+            late_ms = max(late_ms, appended_ms - row.observed_ms)
+            if row.op == Op.HEARTBEAT:
+                told = decode_detail(row, HeartbeatDetail)
+                said_ms, said_bytes = max(said_ms, told.spooled_ms), max(said_bytes, told.spooled_bytes)
+    return {
+        "latest_row_seconds": round(late_ms / 1000, 1),
+        "said_spooled_seconds": round(said_ms / 1000, 1),
+        "said_spooled_bytes": said_bytes,
     }
 
 

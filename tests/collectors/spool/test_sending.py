@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from abdrift import topics
+from abdrift.clock import wall_clock_ms
 from collectors.lanes import UnsendableError
 from collectors.spool import DailyBudget, Spool, SpoolFullError, SpoolingSend, SpoolSettings
 from collectors.spool import sending as spool_sending
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from abdrift.clock import ClockMs
     from collectors.lanes import Headers
 
 STATE, FIREHOSE = topics.OBJECTS.name, topics.EVENTS.name
@@ -55,10 +57,15 @@ def value(number: int, size_bytes: int = 10) -> bytes:
 
 @asynccontextmanager
 async def spooling(
-    folder: Path, kafka: Kafka, max_bytes: int = 100_000, budget: DailyBudget | None = None
+    folder: Path,
+    kafka: Kafka,
+    max_bytes: int = 100_000,
+    budget: DailyBudget | None = None,
+    clock: ClockMs = wall_clock_ms,
 ) -> AsyncIterator[SpoolingSend]:
     settings = SpoolSettings(max_bytes=max_bytes, segment_bytes=1_000)
-    send = SpoolingSend("test", kafka, Spool(folder, settings), budget=budget, patience_seconds=1, rng=random.Random(1))
+    spool, rng = Spool(folder, settings), random.Random(1)
+    send = SpoolingSend("test", kafka, spool, budget=budget, patience_seconds=1, clock=clock, rng=rng)
     runner = asyncio.create_task(send.run())
     try:
         yield send
@@ -100,6 +107,25 @@ async def test_what_comes_while_kafka_is_away_is_sent_later_and_in_order(tmp_pat
             mine = [n for n in range(200) if n % 2 == topic and n % 3 == partition]
             assert kafka.numbers((STATE, FIREHOSE)[topic], partition) == mine
     assert not send.dropped
+
+
+async def test_it_says_how_much_waits_and_for_how_long(tmp_path: Path) -> None:
+    kafka, now_ms = Kafka(), 1_000_000
+    async with spooling(tmp_path, kafka, clock=lambda: now_ms) as send:
+        await say(send, 0)
+        assert send.spooled() == (0, 0)
+        kafka.away = True
+        await say(send, 1)
+        now_ms += 60_000
+        await say(send, 2)
+
+        async def told() -> bool:
+            return send.spooled() == (send.waiting_bytes, 60_000)
+
+        await until(told, "the first has waited for a minute")
+        kafka.away = False
+        await emptied(send)
+        assert send.spooled() == (0, 0)
 
 
 async def test_a_restart_sends_what_the_run_before_it_kept(tmp_path: Path) -> None:
