@@ -103,6 +103,12 @@ class Finding(Fact):
     held_until: Timestamp | None = Field(default=None, description="A hold annotation on the object or its owner.")
     applied_revision: str | None = None
     desired: GitCommit | None = Field(default=None, description="The commit it should be at, for behind and failing.")
+    attempted: GitCommit | None = Field(
+        default=None, description="For failing: the revision that could not be applied, or the chart's version."
+    )
+    reason: str | None = Field(default=None, description="For failing: the controller's reason, e.g. BuildFailed.")
+    source: ObjectRef | None = Field(default=None, description="For behind and failing: the source it rests on.")
+    source_url: str | None = Field(default=None, description="Where that source fetches from; of a HelmChart, its name.")
     closed_because: str | None = Field(
         default=None, description="corrected, adopted, superseded, exempt, gone, resolved, stale, …"
     )

@@ -255,6 +255,21 @@ class Alerts(Fact):
     )
 
 
+class IncidentThresholds(Fact):
+    """From when on symptoms that share a cause are one incident, and how long it lasts."""
+
+    enabled: bool = True
+    window_seconds: float = Field(default=900, ge=1, le=86_400, description="Symptoms count that began within it.")
+    clusters: int = Field(default=2, ge=2, description="That share a revision, a chart's version or a source.")
+    site_clusters: int = Field(default=3, ge=2, description="Of one site that are silent or have nodes not ready.")
+    site_percent: float = Field(default=20, ge=0, le=100, description="And at least this share of the site's.")
+    fleet_percent: float = Field(
+        default=50, gt=0, le=100, description="Silent clusters of all; then the sites are not the cause."
+    )
+    pool_nodes: int = Field(default=3, ge=2, description="Nodes of one pool of a cluster that are not ready.")
+    quiet_seconds: float = Field(default=60, ge=0, le=86_400, description="Without a symptom, before it closes.")
+
+
 class Policy(Fact):
     """The declared policy. Subject: `name`. Everything has a safe default: an empty policy observes."""
 
@@ -270,6 +285,7 @@ class Policy(Fact):
     ignore: tuple[IgnoreRule, ...] = ()
     alerts: Alerts = Alerts()
     health: HealthPolicy = HealthPolicy()
+    incidents: IncidentThresholds = IncidentThresholds()
     applied_by: str | None = None
     applied_at: Timestamp | None = None
     signature: Signature | None = None

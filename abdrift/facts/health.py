@@ -57,6 +57,7 @@ class Health(Fact):
     cluster: ClusterRef | None = None
     object: ObjectRef | None = None
     name: str = Field(description="The resource's own name, e.g. the site's.")
+    pool: str | None = Field(default=None, description="Of a node: its pool, where a label says so.")
     status: HealthStatus
     score: float = Field(ge=0, le=100, description="100 is healthy; a rollup's is the mean of its members'.")
     reasons: tuple[HealthReason, ...] = ()

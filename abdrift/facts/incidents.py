@@ -22,25 +22,49 @@ class CauseKind(StrEnum):
     CHART_VERSION = "chart-version"
     SITE = "site"
     DEPENDENCY = "dependency"
+    """A source, or the host of many sources, that cannot be fetched."""
     NODE_POOL = "node-pool"
+    FLEET = "fleet"
+    """Most of the fleet is silent: what all agents share, such as the way to Kafka, rather than their sites."""
+
+
+class Severity(StrEnum):
+    """How soon a person should look."""
+
+    WARNING = "warning"
+    """Symptoms that last say only that something is late."""
+    CRITICAL = "critical"
+    """Something fails, or is out of sight."""
+
+
+class Symptom(StrEnum):
+    """What is wrong with a member."""
+
+    FAILING = "failing"
+    BEHIND = "behind"
+    SILENT = "silent"
+    NOT_READY = "not-ready"
 
 
 class IncidentCause(Fact):
     """What the members share."""
 
     kind: CauseKind
-    name: str = Field(description="The revision, chart and version, site, object or pool; with the kind, the cause.")
+    name: str = Field(
+        description="The revision; chart and version; site; URL, host or object of a source; cluster/pool; or `all`."
+    )
     source: str | None = Field(default=None, description="URL of the repository that the revision or chart is of.")
     commit: GitCommit | None = Field(default=None, description="For a revision: its author and message, once known.")
 
 
 class IncidentMember(Fact):
-    """One symptom."""
+    """One object, node or cluster that has a symptom, or had one while the incident was open."""
 
     cluster: ClusterRef
     labels: dict[str, str] = Field(default_factory=dict, description="The cluster's site, region and environment.")
     object: ObjectRef | None = Field(default=None, description="Absent where the cluster itself is the member.")
-    finding_id: str | None = Field(default=None, description="For a finding.")
+    symptom: Symptom = Field(description="The gravest one that lasts; else the last one.")
+    finding_ids: tuple[str, ...] = Field(default=(), description="For findings: one object may have several.")
     resource_id: str | None = Field(default=None, description="For a change of health.")
     message: str = Field(description="One sentence for a person: the symptom.")
     since: Timestamp
@@ -52,7 +76,8 @@ class BlastRadius(Fact):
 
     clusters: int = Field(description="Clusters that have a symptom now.")
     clusters_ever: int = Field(description="Clusters that had one at any time.")
-    objects: int = Field(description="Symptoms that last.")
+    objects: int = Field(description="Members whose symptoms last.")
+    symptoms: dict[str, int] = Field(default_factory=dict, description="The same by symptom.")
     clusters_by_site: dict[str, int] = Field(default_factory=dict, description="Now; the largest, others in `other`.")
     clusters_by_environment: dict[str, int] = Field(default_factory=dict)
 
@@ -63,6 +88,7 @@ class Incident(Fact):
     incident_id: str = Field(description="A hash of the cause and the record that opened it.")
     revision: int = Field(ge=1, description="Counts up with each change of this incident.")
     state: IncidentState
+    severity: Severity
     cause: IncidentCause
     title: str = Field(description="One sentence for a person: the cause and how far it reaches.")
     blast_radius: BlastRadius
@@ -73,5 +99,9 @@ class Incident(Fact):
     opened_at: Timestamp
     changed_at: Timestamp
     closed_at: Timestamp | None = None
-    closed_because: str | None = Field(default=None, description="recovered, superseded, …")
+    closed_because: str | None = Field(
+        default=None,
+        description="recovered; superseded: by another revision, or by the incident of a wider cause; forgotten.",
+    )
+    superseded_by: str | None = Field(default=None, description="Id of the incident of the wider cause.")
     evidence: Evidence
