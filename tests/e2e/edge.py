@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 TOKEN = "the-agent's-own"
 DAY_SECONDS = 86_400
 PARTITIONS = 4
-AFTER_SECONDS = 120.0
+AFTER_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
