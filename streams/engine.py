@@ -200,6 +200,7 @@ class StepWorker:
             link=_FaustLink(self.app, settings, changelog),
             state=self._local,
             worker=uuid.uuid4().hex[:12],
+            lanes=lambda: len(self._lanes),
             partitions=self._partitions,
             turn=turn,
             tick_topic=next((topic for topic in step.reads if not topic.public and not topic.compacted), None),

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol
 
+import cramjam
+
 from abdrift.cloudevents import CONTENT_TYPE
 from abdrift.partitions import partition_of
 from abdrift.topics import Format, Placement
@@ -22,6 +24,9 @@ from streams.step import AnyStep, Batch, CellT, Input, Opened, OpenedStep, Outgo
 STEP_ERROR: Final = "step-error"
 _EVENT_HEADERS: Final = (("content-type", CONTENT_TYPE),)
 _MAX_ERROR_CHARACTERS: Final = 2_000
+_LARGE_CELL_BYTES: Final = 64 * 1024
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+"""No cell's own encoding begins so: to MessagePack it would be a number, and cells are maps and arrays."""
 
 
 @dataclass(slots=True)
@@ -129,12 +134,14 @@ class Processor(Reader, Generic[CellT]):
 
     def decode_cell(self, value: bytes) -> CellT:
         """Return a cell from its encoding."""
-        cell: CellT = self._decoder.decode(value)
+        is_compressed = value.startswith(_ZSTD_MAGIC)
+        cell: CellT = self._decoder.decode(bytes(cramjam.zstd.decompress(value)) if is_compressed else value)
         return cell
 
     def encode_cell(self, cell: CellT) -> bytes:
-        """Return a cell's encoding."""
-        return self._encoder.encode(cell)
+        """Return a cell's encoding; of a large one, such as the names of all objects of a cluster, compressed."""
+        value = self._encoder.encode(cell)
+        return value if len(value) < _LARGE_CELL_BYTES else bytes(cramjam.zstd.compress(value, level=1))
 
     def run(self, cells: Mapping[str, CellT], records: Sequence[Record], setting: Setting) -> Processed[CellT]:
         """Process records in order. Never raises for what a record holds."""

@@ -42,6 +42,8 @@ class EngineSettings:
     """A batch ends with the record that reaches one of these."""
     lane_buffer_bytes: int = 16 * 1024 * 1024
     """A partition with so much fetched and not yet absorbed is not fetched further."""
+    step_buffer_bytes: int = 64 * 1024 * 1024
+    """The same of all of a step's partitions here together, each an equal share: of many, each may hold less."""
     changelog_config: dict[str, str] = field(default_factory=dict)
     """Kafka's settings of the changelog topics, over the engine's own."""
 

@@ -85,6 +85,8 @@ class Shared:
     link: Link
     state: State
     worker: str
+    lanes: Callable[[], int]
+    """How many lanes of the step this worker has."""
     partitions: int
     tick_topic: Topic | None
     turn: asyncio.Lock
@@ -103,8 +105,9 @@ class Shared:
 
     @property
     def buffer_bytes(self) -> int:
-        """How much may wait; more is not fetched."""
-        return min(self.settings.lane_buffer_bytes, self.limits.size_bytes)
+        """How much may wait in one lane; more is not fetched."""
+        share = self.settings.step_buffer_bytes // max(1, self.lanes())
+        return min(self.settings.lane_buffer_bytes, self.limits.size_bytes, share)
 
     def skip(self, reason: str, count: int = 1) -> None:
         """Count records that were passed over."""

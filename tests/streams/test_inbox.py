@@ -28,6 +28,7 @@ class FakeLink:
     def __init__(self, first: int, end: int = 0) -> None:
         self.first, self.ending = first, end
         self.sought: list[tuple[str, int]] = []
+        self.paused: list[str] = []
 
     async def next_offset(self, _topic: str, _partition: int, start: int) -> int:
         return max(start, self.first)
@@ -35,11 +36,14 @@ class FakeLink:
     def seek(self, topic: str, _partition: int, offset: int) -> None:
         self.sought.append((topic, offset))
 
+    def pause(self, topic: str, _partition: int) -> None:
+        self.paused.append(topic)
+
     def end(self, topic: str, _partition: int) -> int:
         return self.ending if topic == TOPIC else 0
 
 
-def inbox_on(link: FakeLink) -> tuple[Inbox, Metrics]:
+def inbox_on(link: FakeLink, lanes: int = 1) -> tuple[Inbox, Metrics]:
     metrics = Metrics(CollectorRegistry())
     step = SimpleNamespace(name="s", reads=(OBJECTS, FLEET_POLICY))
     shared = Shared(
@@ -52,6 +56,7 @@ def inbox_on(link: FakeLink) -> tuple[Inbox, Metrics]:
         link=cast("Any", link),
         state=cast("Any", None),
         worker="w",
+        lanes=lambda: lanes,
         partitions=1,
         tick_topic=None,
         turn=asyncio.Lock(),
@@ -143,3 +148,19 @@ async def test_a_record_that_does_not_come_is_asked_for_again(monkeypatch: pytes
     now[0] += 60
     box.ask_again_if_stuck()
     assert link.sought == [(TOPIC, 0)]
+
+
+SHARES = [
+    pytest.param(1, 16 << 20, id="alone-what-a-lane-may-hold"),
+    pytest.param(4, 16 << 20, id="few-the-same"),
+    pytest.param(64, 1 << 20, id="many-share-what-a-step-may-hold"),
+]
+
+
+@pytest.mark.parametrize(("lanes", "share_bytes"), SHARES)
+async def test_an_input_is_paused_once_more_waits_than_a_lanes_share(lanes: int, share_bytes: int) -> None:
+    box, _ = inbox_on(link := FakeLink(first=0), lanes)
+    half = b"v" * (share_bytes // 2)
+    for offset, is_paused in enumerate((False, False, True)):
+        box.offer(Pending(Record(TOPIC, 0, offset, 1, None, half), lambda: None))
+        assert bool(link.paused) is is_paused

@@ -1,5 +1,6 @@
 """One step over one batch: a bug's record is set apart, its neighbours go on."""
 
+import random
 from collections.abc import Mapping
 
 import msgspec
@@ -44,16 +45,17 @@ class Summing:
                 cell = None
                 facts.append(tombstone(topics.FLEET_DECISIONS, "sum", "c1"))
                 continue
-            cell = Sum((cell or Sum()).total + number, b"x" * one.event.data.get("ballast", 0))
+            noise = random.Random(1).randbytes(one.event.data.get("ballast", 0))
+            cell = Sum((cell or Sum()).total + number, noise or b"x" * one.event.data.get("padding", 0))
             topic = SINGLE if number == 100 else topics.FLEET_DECISIONS
             about = Publication(topic, topics.DECISION, "sum", "summing", one.cause(), one.append_ms, "c1")
             facts.append(publish(about, {"total": cell.total}))
         return Result({"sum": cell}, facts)
 
 
-def records(*numbers: object, ballast: int = 0) -> list[Record]:
+def records(*numbers: object, ballast: int = 0, padding: int = 0) -> list[Record]:
     def value(number: object) -> bytes:
-        data = {"n": number, "ballast": ballast}
+        data = {"n": number, "ballast": ballast, "padding": padding}
         return CloudEvent(
             id="1", source="/t", type="t", subject="s", time="2026-01-01T00:00:00.000Z", data=data
         ).encode()
@@ -127,6 +129,15 @@ def test_a_cell_too_large_for_a_record_is_the_records_fault(processor: Processor
     done = processor.run({}, records(1, ballast=CHUNK_BYTES + 1), SETTING)
     assert done.encoded == {}
     assert "must shard" in done.refused[0].message
+
+
+@pytest.mark.parametrize("padding", [pytest.param(10, id="small"), pytest.param(3 * CHUNK_BYTES, id="large")])
+def test_a_cell_that_repeats_itself_fits_whatever_its_size(processor: Processor[Sum], padding: int) -> None:
+    done = processor.run({}, records(1, padding=padding), SETTING)
+    encoded = done.encoded["sum"]
+    assert encoded is not None
+    assert len(encoded) < CHUNK_BYTES
+    assert processor.decode_cell(encoded) == done.cells["sum"]
 
 
 class Holding:
