@@ -13,13 +13,13 @@ from typing import Final
 
 from pydantic import Field
 
+from abdrift.listening import Address
 from collectors.framing import NotDeliveredError
 from collectors.logs import beats, intake
 from collectors.logs.beats import Batch, Decoder, Event, FrameLimits, ProtocolError
 from collectors.logs.events import EventsConfig, Origin, Reader
 from collectors.logs.intake import Result
 from collectors.receiving import AuthKind, Connection, RefusedError, Wiring, builder
-from collectors.receiving.config import Address
 
 _READ_BYTES: Final = 64 * 1024
 _LARGE_BYTES: Final = 1024 * 1024

@@ -1,21 +1,18 @@
 """Who sends: clients by what proves them, and the clusters that each may speak for.
 
-Secrets are held as digests where the protocol allows it, looked up by digest, and compared in constant time.
+Secrets are held as digests where the protocol allows it.
 """
 
-import base64
-import binascii
 import fnmatch
-import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from abdrift.configuration import ConfigurationError
+from abdrift.listening import Authorizations, secret_in
 from collectors.receiving.config import ClientConfig
 
 if TYPE_CHECKING:
@@ -81,8 +78,7 @@ class Clients:
     """All clients, by what proves them. `read` makes one anew when files have changed."""
 
     by_name: Mapping[str, Client]
-    _bearers: dict[bytes, Client] = field(default_factory=dict)
-    _passwords: dict[str, tuple[bytes, Client]] = field(default_factory=dict)
+    _authorizations: Authorizations[Client] = field(default_factory=Authorizations)
     _common_names: dict[str, Client] = field(default_factory=dict)
     _hmac_keys: dict[str, bytes] = field(default_factory=dict)
     _networks: tuple[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, Client], ...] = ()
@@ -108,13 +104,7 @@ class Clients:
 
     def by_authorization(self, header: str) -> Client | None:
         """Return whom an Authorization header proves, by bearer token or by basic authentication."""
-        scheme, _, rest = header.partition(" ")
-        match scheme.lower():
-            case "bearer":
-                return self._bearers.get(_digest(rest.strip().encode(errors="replace")))
-            case "basic":
-                return self._by_password(rest.strip())
-        return None
+        return self._authorizations.of(header)
 
     def by_common_name(self, name: str | None) -> Client | None:
         """Return whose certificate has that common name."""
@@ -143,47 +133,15 @@ class Clients:
         proven = hmac.compare_digest(wanted.encode(), given.encode(errors="replace"))
         return self.by_name[name] if proven else None
 
-    def _by_password(self, encoded: str) -> Client | None:
-        try:
-            username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, ValueError):
-            return None
-        wanted, client = self._passwords.get(username, (b"", None))
-        return client if hmac.compare_digest(_digest(password.encode()), wanted) else None
-
     def _take(self, client: Client) -> None:
         config = client.config
         if config.bearer_file or config.bearer_sha256:
-            digest = _digest_of(config.bearer_sha256, config.bearer_file)
-            if other := self._bearers.get(digest):
+            other = self._authorizations.add_bearer(client, config.bearer_sha256, config.bearer_file)
+            if other:
                 raise ConfigurationError(f"clients {other.name} and {client.name} have the same token")
-            self._bearers[digest] = client
         if config.basic:
-            digest = _digest_of(config.basic.password_sha256, config.basic.password_file)
-            self._passwords[config.basic.username] = (digest, client)
+            self._authorizations.add_basic(client, config.basic)
         if config.common_name:
             self._common_names[config.common_name] = client
         if config.hmac_key_file:
-            self._hmac_keys[client.name] = _secret(config.hmac_key_file)
-
-
-def _digest(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()
-
-
-def _digest_of(sha256: str | None, path: Path | None) -> bytes:
-    if sha256 is not None:
-        return bytes.fromhex(sha256)
-    assert path, "the configuration gives one of them"
-    return _digest(_secret(path))
-
-
-def _secret(path: Path) -> bytes:
-    """Return what a file holds, less a newline at its end."""
-    try:
-        secret = path.read_bytes().rstrip(b"\r\n")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}") from error
-    if not secret:
-        raise ConfigurationError(f"{path} is empty; it must hold the secret")
-    return secret
+            self._hmac_keys[client.name] = secret_in(config.hmac_key_file)

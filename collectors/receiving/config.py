@@ -1,7 +1,6 @@
 """What a user sets for receivers, as one YAML file."""
 
 import ipaddress
-import re
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,26 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from abdrift.configuration import Settings, doubled
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """Split `HOST:PORT`; port 0 lets the system choose, and an IPv6 host stands in brackets.
-
-    Raises:
-        ValueError: it is none.
-
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) >= 2**16:
-        raise ValueError(f"{address!r} is not HOST:PORT")
-    return host.strip("[]"), int(port)
-
-
-def _address(value: str) -> str:
-    host_and_port(value)
-    return value
+from abdrift.listening import Address, Basic, Sha256, Tls
 
 
 def _url_path(value: str) -> str:
@@ -38,31 +18,7 @@ def _url_path(value: str) -> str:
     return value
 
 
-def _digest(value: str) -> str:
-    if not _SHA256.fullmatch(value):
-        raise ValueError('not a SHA-256 in 64 lower-case hex digits; printf %s "$TOKEN" | sha256sum')
-    return value
-
-
-Address = Annotated[str, AfterValidator(_address)]
-"""`HOST:PORT` to listen at."""
 UrlPath = Annotated[str, AfterValidator(_url_path)]
-Sha256 = Annotated[str, AfterValidator(_digest)]
-
-
-class Tls(Settings):
-    """The server's certificate, and who may vouch for clients. Files are PEM and are read again when they change."""
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = Field(default=None, description="Whose certificates prove a client's common name.")
-    require_client_certificate: bool = False
-
-    @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        if self.require_client_certificate and not self.client_ca:
-            raise ValueError("require_client_certificate needs client_ca")
-        return self
 
 
 class Rate(Settings):
@@ -91,27 +47,6 @@ class Limits(Settings):
     def _agrees(self) -> Self:
         if self.buffered_bytes < self.body_bytes:
             raise ValueError("buffered_bytes is below body_bytes: no body of that size would ever be taken")
-        return self
-
-
-class Basic(Settings):
-    """A user name and the SHA-256 of its password, or a file that holds the password."""
-
-    username: str = Field(min_length=1)
-    password_sha256: Sha256 | None = None
-    password_file: Path | None = None
-
-    @field_validator("username")
-    @classmethod
-    def _no_colon(cls, value: str) -> str:
-        if ":" in value:
-            raise ValueError("a user name of HTTP's basic authentication has no colon")
-        return value
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.password_sha256 is None) == (self.password_file is None):
-            raise ValueError("give either password_sha256 or password_file")
         return self
 
 

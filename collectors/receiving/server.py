@@ -10,9 +10,10 @@ from aiohttp import web
 
 from abdrift.clock import ClockMs, wall_clock_ms
 from abdrift.configuration import ConfigurationError
-from collectors.receiving import telemetry, tls
+from abdrift.listening import host_and_port
+from collectors.receiving import telemetry
 from collectors.receiving.clients import Clients
-from collectors.receiving.config import ReceiverConfig, host_and_port
+from collectors.receiving.config import ReceiverConfig
 from collectors.receiving.gate import Gate
 from collectors.receiving.handlers import Handler, HttpHandler, StreamHandler
 from collectors.receiving.requests import HEALTH_PATHS, Requests
@@ -45,7 +46,7 @@ class Receiver:
         """
         self._config = config
         self._gate = Gate(config, Clients.read(config.clients))
-        self._context = tls.context_of(config.tls) if config.tls else None
+        self._context = config.tls.context() if config.tls else None
         self._kafka_answers = kafka_answers
         self._answered_seconds = float("-inf")
         http = [handler for handler in handlers if not isinstance(handler, StreamHandler)]
@@ -139,7 +140,7 @@ class Receiver:
             try:
                 self._gate.clients = await asyncio.to_thread(Clients.read, self._config.clients)
                 if self._context and self._config.tls:
-                    tls.load(self._context, self._config.tls)
+                    self._config.tls.load_into(self._context)
             except ConfigurationError as error:
                 telemetry.RELOADS.labels("failed").inc()
                 log.error("what was read before stays in force: %s", error)  # noqa: TRY400  the message says it all

@@ -7,9 +7,9 @@ import logging
 import ssl
 from typing import Self
 
+from abdrift.listening import host_and_port
 from collectors.receiving import telemetry, tls
 from collectors.receiving.clients import Client
-from collectors.receiving.config import host_and_port
 from collectors.receiving.gate import Gate, draining
 from collectors.receiving.handlers import AuthKind, Connection, RefusedError, StreamHandler
 

@@ -1,42 +1,7 @@
-"""The server's certificate and what it asks of clients'."""
+"""What a client's certificate says."""
 
-import ssl
 from collections.abc import Mapping
 from typing import Any
-
-from abdrift.configuration import ConfigurationError
-from collectors.receiving.config import Tls
-
-
-def context_of(tls: Tls) -> ssl.SSLContext:
-    """Return a server's context: TLS 1.2 or newer, and clients' certificates asked for where an authority is named.
-
-    Raises:
-        ConfigurationError: a file cannot be used.
-
-    """
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    load(context, tls)
-    if tls.client_ca:
-        context.verify_mode = ssl.CERT_REQUIRED if tls.require_client_certificate else ssl.CERT_OPTIONAL
-    return context
-
-
-def load(context: ssl.SSLContext, tls: Tls) -> None:
-    """Read the files into a context; connections from now on get what they hold.
-
-    Raises:
-        ConfigurationError: a file cannot be used; the context keeps what it had.
-
-    """
-    try:
-        if tls.client_ca:
-            context.load_verify_locations(tls.client_ca)
-        context.load_cert_chain(tls.certificate, tls.key)
-    except (ssl.SSLError, OSError) as error:
-        files = ", ".join(str(path) for path in (tls.certificate, tls.key, tls.client_ca) if path)
-        raise ConfigurationError(f"the TLS files can't be used: {error}; they must be PEM: {files}") from error
 
 
 def common_name(certificate: Mapping[str, Any] | None) -> str | None:

@@ -13,13 +13,13 @@ from typing import Any
 import yaml
 
 from abdrift.cli import logs, receive
+from abdrift.listening import host_and_port
 from abdrift.signals.logs import LogRow
 from collectors.logs import columns
 from collectors.logs.http import HttpConfig
 from collectors.logs.lumberjack import LumberjackConfig
 from collectors.logs.topics import TopicsConfig
 from collectors.receiving import ReceiverConfig
-from collectors.receiving.config import host_and_port
 from tests.collectors.logs.events import row
 
 FOLDER = Path(__file__).parents[2] / "deploy/logs"
