@@ -11,12 +11,12 @@ from typing import Protocol
 from abdrift.clock import ClockMs, wall_clock_ms
 from abdrift.facts.inventory import ClusterInventory
 from abdrift.signals.objects import ObjectRow, Op, RemoteDetail, RemoteHead, encode_detail
+from abdrift.urls import masked
 from collectors import telemetry
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings, Row, Send
 from collectors.git.config import GitConfig
 from collectors.git.remotes import RemoteError, commit_of, heads_of, wanted_refs
-from collectors.git.urls import masked
 
 log = logging.getLogger(__name__)
 

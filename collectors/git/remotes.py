@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from abdrift.signals.objects import RemoteHead
+from abdrift.urls import masked
 from collectors.git.config import GitConfig
-from collectors.git.urls import masked, refusal_of
+from collectors.git.urls import refusal_of
 
 _MAX_OUTPUT_BYTES = 1024 * 1024
 _MAX_TEXT = 500

@@ -1,21 +1,6 @@
-"""Remote URLs: what may be shown of them, and which may be asked. Pure."""
+"""Remote URLs: which may be asked. Pure."""
 
-import re
-
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/@\s:]*)(?P<password>:[^/@\s]*)?@")
 _SCHEMES = ("https://", "http://", "ssh://")
-
-
-def masked(text: str) -> str:
-    """Return a text with the credentials of all URLs in it left out; an ssh user without a password stays."""
-
-    def without(match: re.Match[str]) -> str:
-        scheme = match["scheme"]
-        if scheme.lower() == "ssh://":
-            return f"{scheme}{match['user']}@"
-        return scheme
-
-    return _USERINFO.sub(without, text)
 
 
 def refusal_of(url: str) -> str | None:

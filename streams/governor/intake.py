@@ -1,7 +1,5 @@
 """Facts in: what clusters are, how they are, and what has drifted. Duplicates and stale revisions change nothing."""
 
-from urllib.parse import urlsplit
-
 from msgspec.structs import replace
 
 from abdrift.clock import to_ms
@@ -9,6 +7,7 @@ from abdrift.facts.base import Timestamp
 from abdrift.facts.drift import Certainty, Finding, FindingState, OwnerVerdict, Verdict
 from abdrift.facts.health import Health, HealthScope
 from abdrift.facts.inventory import ClusterInventory
+from abdrift.urls import host_of
 from streams.governor import breaker
 from streams.governor.cells import (
     ClusterCell,
@@ -41,7 +40,7 @@ def take_inventory(work: Work, inventory: ClusterInventory) -> None:
         name=inventory.cluster.name,
         uid=inventory.cluster.uid,
         labels=dict(inventory.labels),
-        source_hosts=tuple(sorted({_host(s.url) for s in inventory.git_sources})),
+        source_hosts=tuple(sorted({host_of(s.url) for s in inventory.git_sources})),
         last_seen_ms=last_seen_ms,
     )
     if known is None:
@@ -195,13 +194,6 @@ def _forget_cluster(work: Work, name: str) -> None:
     gone += [k for k, v in work.each(VerdictCell) if v.owner_key.startswith(f"owner/{name}/")]
     for key in gone:
         work.drop(key)
-
-
-def _host(url: str) -> str:
-    """Return the host of a Git URL, the scp-like form of SSH too."""
-    if "://" in url:
-        return urlsplit(url).hostname or ""
-    return url.partition(":")[0].rpartition("@")[2]
 
 
 def _ms(moment: Timestamp | None) -> int:
