@@ -67,6 +67,7 @@ def _draft(work: Work, cluster: str, owner: OwnerCell, source: SourceCell, targe
         artifact_revision=source.artifact,
         owner_generation=view.generation,
         desired=target,
+        source=source,
         kinds=(references.kind_of(owner.ref.id), references.kind_of(source.ref.id)),
         remote_url=source.url if remotes.head_of(work, source) is not None else "",
     )

@@ -237,6 +237,7 @@ class SourceCell(Cell, frozen=True, kw_only=True, tag="source"):
     exists: bool = False
     generation: int = 0
     url: str = ""
+    """Where it fetches from; of a HelmChart, the chart's name or path."""
     git_ref: str = ""
     artifact: str = ""
     digest: str = ""

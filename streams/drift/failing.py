@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from abdrift.facts.drift import Corrects, DriftKind, GitCommit
-from streams.drift import references
+from streams.drift import findings, references, remotes
 from streams.drift.cells import OwnerCell, Ref, SourceCell
 from streams.drift.work import Draft, Work
 
@@ -41,6 +41,9 @@ def judge_owner(work: Work, cluster: str, owner: OwnerCell, desired: GitCommit |
         artifact_revision=source.artifact if source else "",
         owner_generation=view.generation,
         desired=desired,
+        attempted=_attempted(work, cluster, owner, source),
+        reason=said.reason,
+        source=source,
         kinds=(references.kind_of(owner.ref.id),),
     )
     _tell(work, draft, said, since_ms, f"owner.failing|{owner.ref.id}")
@@ -61,10 +64,25 @@ def judge_source(work: Work, cluster: str, source: SourceCell) -> SourceCell:
         corrects_reason="the controller retries by itself",
         held_until_ms=source.hold_until_ms,
         artifact_revision=source.artifact,
+        reason=said.reason,
+        source=source,
         kinds=(references.kind_of(source.ref.id),),
     )
     _tell(work, draft, said, since_ms, f"source.failing|{source.ref.id}")
     return msgspec.structs.replace(source, failing_since_ms=since_ms)
+
+
+def _attempted(work: Work, cluster: str, owner: OwnerCell, source: SourceCell | None) -> GitCommit | None:
+    """Return what could not be applied. Its author is remembered once told: the remote's head moves on, a fix above."""
+    revision = owner.view.attempted or (source.artifact if source else "")
+    if not revision:
+        return None
+    told = remotes.commit_of(work, source, revision) if source else GitCommit(revision=revision)
+    if told.author is None:
+        before = findings.still_open(work, cluster, DriftKind.FAILING, owner.ref.id)
+        if before and before.attempted and before.attempted.revision == revision:
+            return before.attempted
+    return told
 
 
 def _message(ref: Ref, said: Condition) -> str:

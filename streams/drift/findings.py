@@ -9,6 +9,7 @@ from abdrift.clock import to_datetime
 from abdrift.facts.base import ClusterRef, Evidence, ObjectRef
 from abdrift.facts.drift import Certainty, DriftKind, FieldChange, Finding, FindingState, Times
 from abdrift.topics import FINDING, FLEET_DRIFT
+from abdrift.urls import masked
 from streams.drift import evidence, references
 from streams.drift.cells import FindingCell, Ref, RemoteCell, TombsCell
 from streams.drift.remotes import detail_of
@@ -128,6 +129,10 @@ def _finding(work: Work, draft: Draft, before: Finding | None) -> Finding:
         held_until=to_datetime(draft.held_until_ms) if draft.held_until_ms else None,
         applied_revision=draft.applied_revision or None,
         desired=draft.desired,
+        attempted=draft.attempted,
+        reason=draft.reason or None,
+        source=references.to_fact(draft.source.ref) if draft.source else None,
+        source_url=masked(draft.source.url) or None if draft.source else None,
         owner_generation=draft.owner_generation,
         owner_artifact_revision=draft.artifact_revision or None,
         evidence=_evidence(work, draft),

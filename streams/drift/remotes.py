@@ -58,6 +58,14 @@ def is_ahead(source: SourceCell, head: RemoteHead) -> bool:
     return source.artifact.rpartition("sha1:")[2] != head.sha
 
 
+def commit_of(work: Work, source: SourceCell, revision: str) -> GitCommit:
+    """Return the commit of a revision that the source has had, with its author where it is the remote's head."""
+    head = head_of(work, source)
+    if head is not None and head.sha == revision.rpartition("sha1:")[2]:
+        return commit(source, head).model_copy(update={"revision": revision})
+    return GitCommit(revision=revision)
+
+
 def commit(source: SourceCell, head: RemoteHead) -> GitCommit:
     """Return a head as facts carry it, its revision spelled as Flux does."""
     short = source.git_ref.removeprefix("refs/heads/").removeprefix("refs/tags/")

@@ -132,7 +132,7 @@ def of_source(ref: Ref, document: Mapping[str, Any], before: SourceCell | None) 
         ref=ref,
         exists=True,
         generation=int(documents.part(document, "metadata").get("generation") or 0),
-        url=str(spec.get("url") or ""),
+        url=str(spec.get("chart" if ref.kind == "HelmChart" else "url") or ""),
         git_ref=_git_ref(documents.part(spec, "ref")) if ref.kind == "GitRepository" else "",
         artifact=str(artifact.get("revision") or ""),
         digest=str(artifact.get("digest") or ""),

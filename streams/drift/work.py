@@ -56,6 +56,10 @@ class Draft:
     artifact_revision: str = ""
     owner_generation: int | None = None
     desired: GitCommit | None = None
+    attempted: GitCommit | None = None
+    reason: str = ""
+    source: SourceCell | None = None
+    """The source it rests on, for behind and failing."""
     kinds: tuple[str, ...] = ()
     """`group/kind` of the watches it rests on."""
     remote_url: str = ""

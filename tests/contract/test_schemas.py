@@ -58,7 +58,10 @@ def test_a_field_to_come_is_tolerated_by_schema_and_reader(fact: FactType) -> No
     assert fact.model.model_validate(event["data"]) == examples.full(fact.model)
 
 
-_MAPS = ("labels", "headers", "match_labels", "old", "new", "outcomes", "clusters_by_site", "clusters_by_environment")
+_MAPS = (
+    *("labels", "headers", "match_labels", "old", "new", "outcomes"),
+    *("symptoms", "clusters_by_site", "clusters_by_environment"),
+)
 
 
 def _with_novelty(value: dict[str, Any]) -> None:
