@@ -13,16 +13,20 @@ import pytest
 from tests.parts import build, programs
 from tests.parts.cluster import Cluster
 from tests.parts.gitops import namespace_ref
+from tests.parts.guard import Guard
+from tests.parts.loopback import Ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
 
     from abdrift.broker import EmbeddedBroker
+    from tests.parts.elasticsearch import Elasticsearch
     from tests.parts.git import GitRepo
     from tests.parts.kube_api import KubeApi
 
 CLUSTER_KEY = pytest.StashKey[Cluster]()
 KAFKA_KEY = pytest.StashKey["EmbeddedBroker"]()
+ELASTICSEARCH_KEY = pytest.StashKey["Elasticsearch"]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -30,14 +34,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
     Raises `pytest.UsageError` where something is missing; `-m "not parts"` leaves these tests out.
     """
-    needed = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
-    if needed and not session.config.option.collectonly:
-        try:
-            with _terminal(session.config):
+    if session.config.option.collectonly:
+        return
+    asked_for = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    try:
+        with _terminal(session.config):
+            if "cluster" in asked_for:
                 programs.require(_say)
                 build.ensure_all(_say)
-        except (programs.MissingProgramError, build.BuildError) as error:
-            raise pytest.UsageError(f"the real parts: {error}") from error
+            if "elasticsearch" in asked_for:
+                from tests.parts import elasticsearch as engine  # noqa: PLC0415  as Kafka's
+
+                engine.ensure(_say)
+    except (programs.MissingProgramError, build.BuildError) as error:
+        raise pytest.UsageError(f"the real parts: {error}") from error
 
 
 @pytest.hookimpl(wrapper=True)
@@ -60,6 +70,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         cluster.ensure_running()
     if broker is not None and "kafka" in asked_for:
         broker.start()
+    engine = item.config.stash.get(ELASTICSEARCH_KEY, None)
+    if engine is not None and "elasticsearch" in asked_for:
+        engine.part.start()
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +97,21 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
     pytestconfig.stash[KAFKA_KEY] = broker
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Elasticsearch]:
+    """The run's Elasticsearch, found running by every test. Indices are the tests' own to name."""
+    from tests.parts import elasticsearch as search_engine  # noqa: PLC0415  as Kafka's
+
+    guard = Guard()
+    engine = search_engine.server(tmp_path_factory.mktemp("elasticsearch"), Ports(), guard, _say)
+    with _terminal(pytestconfig):
+        engine.part.start()
+    pytestconfig.stash[ELASTICSEARCH_KEY] = engine
+    yield engine
+    engine.part.stop()
+    guard.close()
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-from tests.parts import build, programs, store
+from tests.parts import build, elasticsearch, programs, store
 from tests.parts.cluster import Cluster
-from tests.parts.versions import GO_PARTS
+from tests.parts.versions import ELASTICSEARCH_VERSION, GO_PARTS
 
 
 def say(line: str) -> None:
@@ -47,12 +47,16 @@ def _setup() -> None:
     started = time.monotonic()
     programs.install_missing(say)
     build.ensure_all(say)
+    elasticsearch.ensure(say)
     say(f"all parts are ready in {store.root()} ({time.monotonic() - started:.0f} s)")
 
 
 def _list() -> None:
     for part in GO_PARTS:
         answer(f"{part.name}\t{part.version}\t{build.folder(part) if build.is_built(part) else 'not built'}")
+    answer(
+        f"elasticsearch\t{ELASTICSEARCH_VERSION}\t{elasticsearch.folder() if elasticsearch.is_built() else 'not built'}"
+    )
     for package in programs.missing():
         answer(f"{package}\tDebian\tnot installed")
 
@@ -71,6 +75,7 @@ def _up() -> None:
 def _clean() -> None:
     for part in GO_PARTS:
         shutil.rmtree(build.folder(part), ignore_errors=True)
+    shutil.rmtree(elasticsearch.folder(), ignore_errors=True)
 
 
 if __name__ == "__main__":

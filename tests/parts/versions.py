@@ -76,6 +76,10 @@ GO_LUMBER = GoPart(
     cold_build_minutes=1,
 )
 
+# Its jars are locked in `java/elasticsearch.lock`.
+ELASTICSEARCH_VERSION = "9.5.3"
+ECJ_VERSION = "3.42.0"
+
 GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS, NOTIFICATION_CONTROLLER, PROMETHEUS, GO_LUMBER)
 
 # The newest `go` line of the wrapper modules; Go refuses an older toolchain, with a message that names no way out.
