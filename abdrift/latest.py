@@ -5,7 +5,7 @@ facts few are looked at, and decoded ones take ten times the memory.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -46,6 +46,8 @@ class Latest:
     values: dict[str, dict[str, bytes]] = field(default_factory=dict)
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
     """The next offset to read, by topic and partition."""
+    appended_ms: dict[str, dict[str, int]] = field(default_factory=dict)
+    """When Kafka took each value, by topic and key."""
 
     def take(self, record: ConsumerRecord) -> Change | None:
         """Take a record in; return what it changed. A tick, and a key that is not wanted, changes nothing."""
@@ -55,13 +57,20 @@ class Latest:
         key = record.key.decode(errors="replace")
         if _is_tick(record) or not self.wanted(record.topic, key):
             return None
-        kept = self.values.setdefault(record.topic, {})
+        kept, appended = self.values.setdefault(record.topic, {}), self.appended_ms.setdefault(record.topic, {})
         if record.value is None:
+            appended.pop(key, None)
             if kept.pop(key, None) is None:
                 return None
         else:
-            kept[key] = record.value
+            kept[key], appended[key] = record.value, record.timestamp
         return Change(record.topic, key, record.value, record.timestamp)
+
+    def changes(self, topic: Topic) -> Iterator[Change]:
+        """Yield what is known of a topic, as if it changed now, for what takes changes in."""
+        appended = self.appended_ms.get(topic.name, {})
+        for key, value in self.values.get(topic.name, {}).items():
+            yield Change(topic.name, key, value, appended[key])
 
     def events(self, topic: Topic) -> dict[str, dict[str, Any]]:
         """Return the newest CloudEvents of a topic by key, decoded; what is no JSON object is left out."""
@@ -90,6 +99,16 @@ class Reader:
         """Yield what changes from here on, as it comes; an empty sequence at least every half second."""
         while True:
             yield await self._poll()
+
+    async def behind(self) -> int:
+        """Return how many records the topics hold now beyond what was read, at most: 0 where all that is said is known.
+
+        Raises:
+            aiokafka.errors.KafkaError: no broker answers.
+
+        """
+        self._ends = await self._client.end_offsets(list(self._ends))
+        return await self._left()
 
     async def _poll(self) -> list[Change]:
         read = await self._client.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
