@@ -26,11 +26,11 @@ from collectors.framing import Framer, FramerSettings
 from collectors.logs import lumberjack
 from collectors.logs.topics import Parts, TopicReader, TopicsConfig
 from collectors.receiving import Receiver, ReceiverConfig
+from tests.collectors.logs.senders import SYSLOG_CLUSTER, rsyslogd, sent
 from tests.collectors.receiving.receiving import wiring
 from tests.parts import build, pki, programs
 from tests.parts.guard import Guard
 from tests.parts.loopback import HOST, Ports
-from tests.parts.process import Part, Program
 from tests.parts.versions import GO_LUMBER
 from tests.parts.waiting import until
 
@@ -113,16 +113,6 @@ def go_lumber() -> Path:
     return build.ensure(GO_LUMBER, print) / "go-lumber"
 
 
-async def sent(program: Path, port: int, messages: list[str], *options: str) -> int:
-    """Send events by go-lumber's client; return how many the receiver acknowledged."""
-    lines = "".join(json.dumps({"message": each, "agent": {"type": "filebeat"}}) + "\n" for each in messages)
-    process = await asyncio.create_subprocess_exec(
-        program, f"-address={HOST}:{port}", *options, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate(lines.encode())
-    return int(output)
-
-
 @contextlib.asynccontextmanager
 async def slow(kafka: EmbeddedBroker, ours: Ours) -> AsyncIterator[None]:
     """While inside, nothing is acknowledged."""
@@ -177,28 +167,11 @@ async def _held(framer: Framer) -> bool:
 
 
 @pytest.fixture
-def rsyslog(kafka: EmbeddedBroker, ours: Ours, tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[int]:
+def rsyslog(kafka: EmbeddedBroker, ours: Ours, tmp_path: Path) -> Iterator[int]:
     """The port of an rsyslogd that ships what it gets as deploy/logs/rsyslog.conf says."""
     programs.require(print)
-    port = Ports().take()
-    action = (pytestconfig.rootpath / "deploy/logs/rsyslog.conf").read_text()
-    for ours_, theirs in (
-        ("kafka:9092", kafka.bootstrap_servers),
-        ('topic="syslog"', f'topic="{ours.theirs}"'),
-        ("/var/spool/rsyslog", str(tmp_path)),
-    ):
-        assert ours_ in action
-        action = action.replace(ours_, theirs)
-    config = tmp_path / "rsyslog.conf"
-    listening = (
-        f'global(workDirectory="{tmp_path}")',
-        'module(load="imptcp")',
-        f'input(type="imptcp" address="{HOST}" port="{port}")',
-    )
-    config.write_text("\n".join([*listening, action]))
-    argv: list[str | Path] = [programs.find("rsyslogd"), "-n", "-f", config, "-i", tmp_path / "pid"]
-    guard = Guard()
-    part = Part(Program("rsyslogd", argv, tmp_path / "rsyslogd.log", (tmp_path / "pid").exists), guard)
+    port, guard = Ports().take(), Guard()
+    part = rsyslogd(tmp_path, port, guard, kafka.bootstrap_servers, ours.theirs)
     part.start()
     yield port
     part.stop()
@@ -248,7 +221,7 @@ async def test_rsyslog_s_events_come_through_and_what_can_not_be_read_is_a_dead_
             await asyncio.gather(run, return_exceptions=True)
     rows = await ours.rows()
     assert sorted(row.message.strip().partition("=")[0] for row in rows) == expected
-    shipped = [row for row in rows if row.sender == "rsyslog" and row.cluster == CLUSTER]
+    shipped = [row for row in rows if row.sender == "rsyslog" and row.cluster == SYSLOG_CLUSTER]
     assert len(shipped) == len(lines)
     assert {(row.node, row.severity) for row in shipped} == {("node-1", "error")}
     assert json.loads(shipped[0].fields)["process.name"] == "etcd"

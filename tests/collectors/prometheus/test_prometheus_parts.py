@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
 from aiokafka.admin import NewTopic
 
@@ -23,7 +21,8 @@ from collectors.framing import Framer, FramerSettings
 from collectors.prometheus import receiver as remote_write
 from collectors.prometheus import scraper
 from collectors.prometheus.scrape_config import ScrapeConfig
-from tests.collectors.receiving.receiving import TOKEN, config, receiving, wiring
+from tests.collectors.prometheus.running import V2, prometheus, queried, remote
+from tests.collectors.receiving.receiving import config, receiving, wiring
 from tests.parts import build, programs, versions
 from tests.parts.guard import Guard
 from tests.parts.loopback import HOST, Ports, answers
@@ -36,14 +35,12 @@ if TYPE_CHECKING:
 
     from abdrift.broker import EmbeddedBroker
     from collectors.lanes import Headers, Send
+    from tests.collectors.prometheus.running import Sample
 
 pytestmark = pytest.mark.parts
 
-V2 = "io.prometheus.write.v2.Request"
 SCRAPES = 3
 SCRAPED = "edge-scraped"
-Sample = tuple[str, frozenset[tuple[str, str]], int, float]
-"""Metric, labels, milliseconds, and a float's value or a native histogram's count."""
 
 
 @pytest.fixture
@@ -129,31 +126,6 @@ async def outlet(kafka: EmbeddedBroker, topic: Topic) -> AsyncIterator[Framer]:
 
 
 @contextlib.asynccontextmanager
-async def prometheus(program: Path, folder: Path, guard: Guard, **given: Any) -> AsyncIterator[str]:
-    """Run a Prometheus that scrapes itself twice a second; yield its address."""
-    address = f"{HOST}:{Ports().take()}"
-    itself = {"job_name": "self", "static_configs": [{"targets": [address]}]}
-    settings = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [itself | given.pop("job", {})],
-    }
-    file = folder / "prometheus.yaml"
-    file.write_text(json.dumps(settings | given))
-    argv = [
-        program,
-        f"--config.file={file}",
-        f"--web.listen-address={address}",
-        f"--storage.tsdb.path={folder / 'data'}",
-    ]
-    part = Part(Program("prometheus", argv, folder / "prometheus.log", answers(f"http://{address}/-/ready")), guard)
-    await asyncio.to_thread(part.start)
-    try:
-        yield f"http://{address}"
-    finally:
-        await asyncio.to_thread(part.kill)
-
-
-@contextlib.asynccontextmanager
 async def node_exporter(folder: Path, guard: Guard) -> AsyncIterator[str]:
     address = f"{HOST}:{Ports().take()}"
     argv = [programs.find("prometheus-node-exporter"), f"--web.listen-address={address}"]
@@ -182,25 +154,6 @@ async def scraping(outlet: Framer, *, federate: str, node: str) -> AsyncIterator
     await outlet.flush()
 
 
-async def queried(url: str, selector: str, first_ms: int, last_ms: int) -> set[Sample]:
-    """Return the samples that a Prometheus answers a query with, as they were stored."""
-    # A range selector's left end is open or closed, by version: what is exactly there is left out.
-    seconds = (last_ms - first_ms) // 1_000 + 1
-    query = {"query": f"{selector}[{seconds}s]", "time": str(last_ms / 1_000)}
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/api/v1/query", params=query) as answer:
-        found = (await answer.json())["data"]["result"]
-    kept: set[Sample] = set()
-    for series in found:
-        labels = dict(series["metric"])
-        metric = labels.pop("__name__")
-        floats = [(at, float(value)) for at, value in series.get("values", ())]
-        histograms = [(at, float(value["count"])) for at, value in series.get("histograms", ())]
-        for at, value in floats + histograms:
-            if first_ms < (time_ms := round(at * 1_000)) <= last_ms and not math.isnan(value):
-                kept.add((metric, frozenset(labels.items()), time_ms, value))
-    return kept
-
-
 async def all_written(topic: Topic, url: str) -> set[Sample]:
     """Return all samples of a few scrapes, once what Prometheus has of them is what Kafka has."""
 
@@ -216,14 +169,6 @@ async def all_written(topic: Topic, url: str) -> set[Sample]:
         return stored if stored == topic.samples(first_ms, last_ms) else None
 
     return await until(equal, "Kafka has what Prometheus has")
-
-
-def remote(port: int, folder: Path, **more: Any) -> dict[str, Any]:
-    token = folder / "token"
-    token.write_text(TOKEN)
-    queue = {"max_samples_per_send": 500, "batch_send_deadline": "200ms"}
-    to = {"url": f"http://{HOST}:{port}/api/v1/write", "authorization": {"credentials_file": str(token)}}
-    return {"remote_write": [{**to, "queue_config": queue, **more}]}
 
 
 @contextlib.asynccontextmanager
