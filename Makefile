@@ -49,8 +49,8 @@ format: setup ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contracts: setup ## Write deploy/contracts anew from the topic map
-	@$(BIN)/python -c 'from pathlib import Path; from abdrift.contract import write; [print(p) for p in write(Path("deploy/contracts"))]'
+contracts: setup ## Write the contract anew from the topic map: schemas, pages, manifests
+	@$(BIN)/python -c 'from pathlib import Path; from abdrift.contract import write; [print(p) for p in write(Path())]'
 
 lock: ## Resolve the dependencies anew and pin them with hashes
 	@$(LOCK) --group bootstrap -o requirements/bootstrap.lock

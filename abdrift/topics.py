@@ -46,6 +46,9 @@ class Placement(StrEnum):
     """The only one: for steps that must see the fleet."""
 
 
+_BY_CLUSTER = "the cluster's name; `fleet` for what is of no cluster"
+
+
 @dataclass(frozen=True, slots=True)
 class FactType:
     """One type of CloudEvent: the value of its `type` attribute and the model of its `data`."""
@@ -96,6 +99,8 @@ class Topic:
     readers: tuple[str, ...]
     facts: tuple[FactType, ...] = ()
     placement: Placement = Placement.CLUSTER
+    placed_by: str = _BY_CLUSTER
+    """What decides the partition, in words."""
     max_message_bytes: int = 1_048_588
 
     def config(self) -> dict[str, str]:
@@ -139,6 +144,7 @@ def _signals(noun: str, title: str, writers: tuple[str, ...], readers: tuple[str
         retention_ms=_DAY_MS,
         writers=writers,
         readers=(*readers, _CLI),
+        placed_by="the clusters' names: a frame's rows are of clusters of one partition",
         max_message_bytes=8 * 1024 * 1024,
     )
 
@@ -152,6 +158,7 @@ def _fleet(
     writers: tuple[str, ...],
     readers: tuple[str, ...],
     kept_days: int | None = None,
+    placed_by: str = _BY_CLUSTER,
 ) -> Topic:
     """Return a public topic: compacted, or kept for `kept_days`."""
     return Topic(
@@ -165,6 +172,7 @@ def _fleet(
         writers=writers,
         readers=(*readers, _CLI),
         facts=facts,
+        placed_by=placed_by,
     )
 
 
@@ -193,6 +201,7 @@ RATES = Topic(
     retention_ms=_DAY_MS,
     writers=("streams.rates",),
     readers=("streams.health", _CLI),
+    placed_by="the clusters' names",
     max_message_bytes=8 * 1024 * 1024,
 )
 LEVELS = Topic(
@@ -205,6 +214,7 @@ LEVELS = Topic(
     retention_ms=_DAY_MS,
     writers=("streams.levels",),
     readers=("streams.health", _CLI),
+    placed_by="the clusters' names",
     max_message_bytes=8 * 1024 * 1024,
 )
 FLEET_INVENTORY = _fleet(
@@ -246,6 +256,7 @@ FLEET_POLICY = _fleet(
     (POLICY,),
     writers=(_CLI,),
     readers=("streams.drift", "streams.levels", "streams.reduce"),
+    placed_by="nothing: every partition has a copy",
 )
 FLEET_APPROVALS = _fleet(
     "approvals",
@@ -294,6 +305,7 @@ FLEET_REDUCED = Topic(
     readers=("streams.governor", "streams.rollup", "streams.incidents", _CLI),
     facts=(INVENTORY, HEALTH, FINDING, VERDICT, POLICY, APPROVAL, OUTCOME),
     placement=Placement.SINGLE,
+    placed_by="nothing: there is one partition",
 )
 DEAD_LETTERS = Topic(
     name="abdrift.dead-letters.v1",
@@ -306,6 +318,7 @@ DEAD_LETTERS = Topic(
     writers=("collectors.logs", "streams", "sinks"),
     readers=(_CLI,),
     facts=(DEAD_LETTER,),
+    placed_by="the source topic's name",
     max_message_bytes=12 * 1024 * 1024,
 )
 

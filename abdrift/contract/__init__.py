@@ -1,7 +1,7 @@
-"""The published contract, generated from `abdrift.topics`: JSON Schemas and an AsyncAPI document.
+"""The published contract, generated from `abdrift.topics`: schemas, AsyncAPI, pages for people, access rules.
 
-Forbidden here: anything that is not derived from the topic map and the models. What is generated is committed under
-`deploy/contracts`, and a test fails when it is not current.
+Forbidden here: anything that is not derived from the topic map and the models, but for the words around it. What is
+generated is committed under `deploy/contracts`, `deploy/strimzi` and `docs`, and a test fails when it is not current.
 """
 
 from abdrift.contract.generate import documents, write

@@ -1,4 +1,4 @@
-"""Makes the documents of the contract.
+"""Makes the documents of the contract, and writes those that are not current.
 
 Sources: JSON Schema 2020-12, CloudEvents 1.0.2, AsyncAPI 3.0.0 with its Kafka bindings 0.5.0.
 """
@@ -10,10 +10,13 @@ import orjson
 
 from abdrift import __version__
 from abdrift.cloudevents import CloudEvent
+from abdrift.contract.asyncapi_page import asyncapi_page
+from abdrift.contract.page import page
 from abdrift.topics import FACT_TYPES, TOPICS, FactType, Format, Topic
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _KAFKA_BINDING = "0.5.0"
+_SCHEMAS = "deploy/contracts/schemas"
 
 
 def schema(fact: FactType) -> dict[str, Any]:
@@ -61,21 +64,26 @@ def asyncapi() -> dict[str, Any]:
 
 
 def documents() -> dict[str, bytes]:
-    """Return every document by its path below `deploy/contracts`."""
-    schemas = {f"schemas/{name}.json": schema(fact) for name, fact in FACT_TYPES.items()}
-    return {path: _pretty(document) for path, document in ({"asyncapi.json": asyncapi()} | schemas).items()}
+    """Return every document by its path below the repository's root."""
+    described = asyncapi()
+    schemas = {f"{_SCHEMAS}/{name}.json": _pretty(schema(fact)) for name, fact in FACT_TYPES.items()}
+    return schemas | {
+        "deploy/contracts/asyncapi.json": _pretty(described),
+        "docs/asyncapi.html": asyncapi_page(described).encode(),
+        "docs/contract.md": page().encode(),
+    }
 
 
-def write(directory: Path) -> list[Path]:
+def write(root: Path) -> list[Path]:
     """Write every document and remove schemas that are no longer part of the contract. Returns what changed."""
     changed = []
     wanted = documents()
-    for old in sorted(directory.glob("schemas/*.json")):
-        if str(old.relative_to(directory)) not in wanted:
+    for old in sorted((root / _SCHEMAS).glob("*.json")):
+        if f"{_SCHEMAS}/{old.name}" not in wanted:
             old.unlink()
             changed.append(old)
     for path, content in wanted.items():
-        target = directory / path
+        target = root / path
         if not target.exists() or target.read_bytes() != content:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)

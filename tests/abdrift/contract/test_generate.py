@@ -1,28 +1,31 @@
 """The committed contract is current, well-formed, and true of what the code writes."""
 
+import re
 from pathlib import Path
 
 import jsonschema
 import orjson
 import pytest
 
-from abdrift.contract import documents
+from abdrift.contract import documents, examples
 from abdrift.contract.generate import asyncapi, schema
 from abdrift.topics import FACT_TYPES, TOPICS, Format
+from tests.contract.validate import validate_record
 
-CONTRACTS = Path(__file__).parents[3] / "deploy" / "contracts"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("path", sorted(documents()))
 def test_committed_document_is_current(path: str) -> None:
-    committed = CONTRACTS / path
+    committed = ROOT / path
     assert committed.exists(), "run: make contracts"
     assert committed.read_bytes() == documents()[path], "run: make contracts"
 
 
 def test_no_stale_documents() -> None:
-    committed = {str(p.relative_to(CONTRACTS)) for p in CONTRACTS.rglob("*.json")}
-    assert committed == set(documents())
+    folder = "deploy/contracts"
+    committed = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*.json")}
+    assert committed == {path for path in documents() if path.startswith(folder)}
 
 
 @pytest.mark.parametrize("name", sorted(FACT_TYPES))
@@ -46,7 +49,7 @@ def test_asyncapi_references_resolve() -> None:
                 assert isinstance(node, dict)
                 node = node[part]
         else:
-            assert ref in documents()
+            assert f"deploy/contracts/{ref}" in documents()
 
 
 def test_every_topic_is_a_channel_with_messages() -> None:
@@ -63,5 +66,32 @@ def test_compacted_topics_are_never_deleted_from(topic) -> None:  # noqa: ANN001
 
 
 def test_schemas_are_json() -> None:
-    for content in documents().values():
-        orjson.loads(content)
+    for path, content in documents().items():
+        if path.endswith(".json"):
+            orjson.loads(content)
+
+
+@pytest.mark.parametrize("page", ["docs/contract.md", "docs/asyncapi.html"])
+def test_a_page_tells_of_every_topic_and_leads_nowhere_in_vain(page: str) -> None:
+    text = documents()[page].decode()
+    assert [topic.name for topic in TOPICS if topic.name not in text] == []
+    assert [name for name in FACT_TYPES if name not in text] == []
+    if page.endswith(".md"):
+        titles = re.findall(r"^#+ (.*)", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+        there = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+        assert len(there) == len(titles), "two titles have one anchor"
+        asked = set(re.findall(r"\]\(#([^)]*)\)", text))
+    else:
+        there, asked = set(re.findall(r' id="([^"]*)"', text)), set(re.findall(r'href="#([^"]*)"', text))
+        assert set(re.findall(r'(?:src|href)="([^#"][^"]*)"', text)) == set(), "it loads nothing"
+    assert asked
+    assert asked <= there
+
+
+@pytest.mark.parametrize("name", sorted(FACT_TYPES))
+def test_an_example_is_a_record_as_it_would_be_written(name: str) -> None:
+    record = examples.records()[name]
+    validate_record(record.encode())
+    assert FACT_TYPES[name].model.model_validate(record.data).model_dump(mode="json", exclude_none=True) == record.data
+    if "revision" in record.data:
+        assert record.subject in (*record.data.values(), record.data.get("cluster", {}).get("name"), "governor")
