@@ -137,8 +137,9 @@ class Restorer:
             for tp in consumer.assignment():
                 consumer.seek(tp, spans[tp.partition].start)
             async with self._told(progress):
-                while progress.left() and not is_overtaken():
-                    await self._read(consumer, progress)
+                with self._state.bulk(spans):
+                    while progress.left() and not is_overtaken():
+                        await self._read(consumer, progress)
 
     async def _read(self, consumer: AIOKafkaConsumer, progress: Progress) -> None:
         """Take in one fetch."""
