@@ -10,6 +10,7 @@ import os
 import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -234,6 +235,46 @@ async def admin(settings: KafkaSettings, **overrides: Any) -> AsyncIterator[AIOK
         yield started
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a Kafka cluster holds, as far as this client may see it."""
+
+    servers: str
+    cluster_id: str | None
+    """None where the broker is too old to say."""
+    partitions: Mapping[str, int]
+    """How many, by topic."""
+
+    def count(self, topic: str) -> int:
+        """Return a topic's number of partitions.
+
+        Raises:
+            TopicMissingError: there is no such topic, or this client may not see it.
+
+        """
+        if topic not in self.partitions:
+            raise TopicMissingError(
+                f"{self.servers} has no topic {topic} that this client may see. "
+                "Create it (`abdrift topics create`), or grant DESCRIBE on it."
+            )
+        return self.partitions[topic]
+
+
+async def layout(settings: KafkaSettings) -> Layout:
+    """Return what the Kafka cluster holds.
+
+    Raises:
+        KafkaUnreachableError: no broker lets this client in.
+
+    """
+    async with admin(settings) as client:
+        # All are asked for: to ask for one by name creates it, on clusters that create what they are asked for.
+        topics = await client.describe_topics()
+        described = await client.describe_cluster()
+    counts = {each["topic"]: len(each["partitions"]) for each in topics}
+    return Layout(settings.bootstrap_servers, described.get("cluster_id"), counts)
+
+
 async def partition_count(settings: KafkaSettings, topic: str) -> int:
     """Return a topic's number of partitions.
 
@@ -242,16 +283,7 @@ async def partition_count(settings: KafkaSettings, topic: str) -> int:
         TopicMissingError: there is no such topic, or this client may not see it.
 
     """
-    async with admin(settings) as client:
-        # All are asked for: to ask for one by name creates it, on clusters that create what they are asked for.
-        topics = await client.describe_topics()
-    for description in topics:
-        if description["topic"] == topic:
-            return len(description["partitions"])
-    raise TopicMissingError(
-        f"{settings.bootstrap_servers} has no topic {topic} that this client may see. "
-        "Create it (`abdrift topics create`), or grant DESCRIBE on it."
-    )
+    return (await layout(settings)).count(topic)
 
 
 @contextlib.asynccontextmanager

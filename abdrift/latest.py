@@ -5,23 +5,28 @@ facts few are looked at, and decoded ones take ten times the memory.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from abdrift.kafka import KafkaSettings, consumer, partition_count
-from abdrift.topics import Topic
+from abdrift.kafka import KafkaSettings, Layout, consumer, layout
+from abdrift.topics import TOPICS, Topic
 
 # A reader may be a moment late; without this the broker answers for every tick, dozens of times a second.
 _PATIENT: Final = {"fetch_min_bytes": 1 << 20, "fetch_max_wait_ms": 200}
 _POLL_MS: Final = 500
 _MOST_RECORDS: Final = 5_000
+_COMPACTED: Final = frozenset(topic.name for topic in TOPICS if topic.compacted)
+_SPARE_TIMES: Final = 1_000
 
 Wanted = Callable[[str, str], bool]
 """Of a topic's name and a key: whether it is kept at all. Asked before anything is decoded."""
+Since = Callable[[str, int, int], int]
+"""Of a topic's name, a partition and how many there are: the append time from which on it is read, in milliseconds
+since the epoch; 0 for from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,13 @@ class Latest:
     """The next offset to read, by topic and partition."""
     appended_ms: dict[str, dict[str, int]] = field(default_factory=dict)
     """When Kafka took each value, by topic and key."""
+    marks: dict[tuple[str, int], int] = field(default_factory=dict)
+    """When Kafka took the last record read, by topic and partition: so one knows the partition again."""
 
     def take(self, record: ConsumerRecord) -> Change | None:
         """Take a record in; return what it changed. A tick, and a key that is not wanted, changes nothing."""
         self.positions[record.topic, record.partition] = record.offset + 1
+        self.marks[record.topic, record.partition] = record.timestamp
         if record.key is None:
             return None
         key = record.key.decode(errors="replace")
@@ -64,13 +72,23 @@ class Latest:
                 return None
         else:
             kept[key], appended[key] = record.value, record.timestamp
+        if len(appended) > 2 * len(kept) + _SPARE_TIMES:  # somebody took values away, who need not know of these
+            self.appended_ms[record.topic] = {key: ms for key, ms in appended.items() if key in kept}
         return Change(record.topic, key, record.value, record.timestamp)
+
+    def forget(self, topic: str) -> None:
+        """Let go of all that is known of a topic, so that it is read from its beginning."""
+        self.values.pop(topic, None)
+        self.appended_ms.pop(topic, None)
+        for known in (self.positions, self.marks):
+            for place in [each for each in known if each[0] == topic]:
+                del known[place]
 
     def changes(self, topic: Topic) -> Iterator[Change]:
         """Yield what is known of a topic, as if it changed now, for what takes changes in."""
         appended = self.appended_ms.get(topic.name, {})
         for key, value in self.values.get(topic.name, {}).items():
-            yield Change(topic.name, key, value, appended[key])
+            yield Change(topic.name, key, value, appended.get(key, 0))
 
     def events(self, topic: Topic) -> dict[str, dict[str, Any]]:
         """Return the newest CloudEvents of a topic by key, decoded; what is no JSON object is left out."""
@@ -81,11 +99,13 @@ class Latest:
 class Reader:
     """Reads topics without a group, from where a `Latest` was read to."""
 
-    def __init__(self, client: AIOKafkaConsumer, latest: Latest, ends: dict[TopicPartition, int]) -> None:
+    def __init__(
+        self, client: AIOKafkaConsumer, latest: Latest, spans: Mapping[TopicPartition, tuple[int, int]]
+    ) -> None:
         self._client = client
         self._latest = latest
-        self._ends = ends
-        self.total = sum(max(0, end - latest.positions.get((p.topic, p.partition), 0)) for p, end in ends.items())
+        self._ends = {place: end for place, (_, end) in spans.items()}
+        self.total = sum(max(0, end - start) for start, end in spans.values())
         """Records up to now, at most: compaction takes some away."""
 
     async def catch_up(self) -> AsyncIterator[int]:
@@ -121,24 +141,76 @@ class Reader:
 
 
 @contextlib.asynccontextmanager
-async def opened(kafka: KafkaSettings, topics: Sequence[Topic], latest: Latest) -> AsyncIterator[Reader]:
-    """Yield a reader of the topics, each of which must exist.
+async def opened(
+    kafka: KafkaSettings,
+    topics: Sequence[Topic],
+    latest: Latest,
+    *,
+    since: Since | None = None,
+    found: Layout | None = None,
+) -> AsyncIterator[Reader]:
+    """Yield a reader of the topics, each of which must exist, from where they were read to.
+
+    What was read of a topic that was deleted since, and perhaps created again, is forgotten and read anew.
+
+    Args:
+        kafka: Where.
+        topics: Which.
+        latest: What is known of them, and is to be.
+        since: From when on a partition is read at most; without it, from its beginning.
+        found: What the Kafka cluster holds, where that is known already.
 
     Raises:
         KafkaUnreachableError: no broker lets this client in.
         TopicMissingError: one does not exist.
 
     """
+    found = found or await layout(kafka)
+    counts = {topic.name: found.count(topic.name) for topic in topics}
     async with consumer(kafka, **_PATIENT) as client:
-        places = [
-            TopicPartition(topic.name, number)
-            for topic in topics
-            for number in range(await partition_count(kafka, topic.name))
-        ]
+        places = [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
         client.assign(places)
+        ends = await client.end_offsets(places)
+        for name in await _made_anew(client, latest, ends):
+            latest.forget(name)
+        when = since or _from_the_beginning
+        starts = await _starts(client, {p: when(p.topic, p.partition, counts[p.topic]) for p in places}, ends)
+        spans = {}
         for place in places:
-            client.seek(place, latest.positions.get((place.topic, place.partition), 0))
-        yield Reader(client, latest, await client.end_offsets(places))
+            start = max(latest.positions.get((place.topic, place.partition), 0), starts.get(place, 0))
+            client.seek(place, start)
+            spans[place] = (start, ends[place])
+        yield Reader(client, latest, spans)
+
+
+def _from_the_beginning(_topic: str, _partition: int, _partitions: int) -> int:
+    return 0
+
+
+async def _starts(
+    client: AIOKafkaConsumer, since_ms: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Return the first offset of each partition from a time on."""
+    asked = {place: ms for place, ms in since_ms.items() if ms > 0}
+    answers = await client.offsets_for_times(asked) if asked else {}
+    return {place: found.offset if found else ends[place] for place, found in answers.items()}
+
+
+async def _made_anew(client: AIOKafkaConsumer, latest: Latest, ends: Mapping[TopicPartition, int]) -> set[str]:
+    """Return the topics that were read, and of which those of the same name are others, or have lost records since."""
+    topics = {place.topic for place in ends}
+    read = {TopicPartition(*each): at for each, at in latest.positions.items() if each[0] in topics}
+    anew = {place.topic for place, at in read.items() if at > ends.get(place, -1)}
+    kept = {place: at for place, at in read.items() if place.topic not in anew}
+    begins = await client.beginning_offsets([place for place in kept if place.topic in _COMPACTED]) if kept else {}
+    anew |= {place.topic for place, begin in begins.items() if kept[place] < begin}
+    marks = {place: ms for place in kept if (ms := latest.marks.get((place.topic, place.partition)))}
+    answers = await client.offsets_for_times(marks) if marks else {}
+    for place, found in answers.items():
+        # In the topic that was read, the first record of that time or later is the last one read, or what follows it.
+        if found is not None and found.timestamp > marks[place] and found.offset < kept[place]:
+            anew.add(place.topic)
+    return anew
 
 
 def decoded(value: bytes | None) -> dict[str, Any] | None:
