@@ -110,7 +110,7 @@ class Finding(Fact):
     source: ObjectRef | None = Field(default=None, description="For behind and failing: the source it rests on.")
     source_url: str | None = Field(default=None, description="Where that source fetches from; of a HelmChart, its name.")
     closed_because: str | None = Field(
-        default=None, description="corrected, adopted, superseded, exempt, gone, resolved, stale, …"
+        default=None, description="corrected, adopted, superseded, exempt, gone, resolved, stale, cluster-gone, …"
     )
     recurrences: int = Field(default=0, description="How often the same drift came back after it was corrected.")
     owner_generation: int | None = None

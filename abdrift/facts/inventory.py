@@ -30,6 +30,10 @@ class ClusterInventory(Fact):
         "where it says nothing the agent's.",
     )
     declared: bool = Field(default=False, description="Whether an inventory names it; else only its agent does.")
+    withdrawn: str | None = Field(
+        default=None,
+        description="Why somebody withdrew it, empty where they did not say: it is forgotten once it is silent.",
+    )
     contradictions: tuple[LabelContradiction, ...] = Field(
         default=(), description="Labels that the agent sets otherwise; the inventory's stand."
     )

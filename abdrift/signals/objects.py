@@ -153,7 +153,9 @@ class InventoryDetail(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     """site, region, environment, customer, wave, node-kinds and others. They stand before an agent's own."""
     withdrawn: bool = False
-    """No inventory names the cluster any more."""
+    """No inventory names the cluster any more. Once it is silent, too, it is forgotten."""
+    reason: str = ""
+    """Why it was withdrawn, for people."""
 
 
 class RemoteDetail(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,36 @@
 An object id is `group/kind/namespace/name`: it names the thing, not its version or UID. Documents are masked JSON.
 """
 
+from typing import Final
+
 import msgspec
+
+_PARTS_AFTER_CLUSTER: Final = {
+    "cluster": 0,
+    "timers": 0,
+    "alerting": 0,
+    "tombs": 1,
+    "kind": 2,
+    "owner": 4,
+    "labelled": 4,
+    "source": 4,
+    "object": 4,
+    "scaler": 4,
+    "alerts": 4,
+    "finding": 4,
+}
+"""By a key's first part: how many follow the cluster's name, which may hold slashes itself."""
+
+
+def cluster_of(key: str) -> str:
+    """Return the cluster that a cell is about; empty where it is about none."""
+    noun, _, rest = key.partition("/")
+    parts = _PARTS_AFTER_CLUSTER.get(noun)
+    if parts is None:
+        return ""
+    if noun == "finding":
+        rest = rest.partition("/")[2]
+    return rest.rsplit("/", parts)[0]
 
 
 class Ref(msgspec.Struct, frozen=True, array_like=True):
@@ -87,6 +116,8 @@ class ClusterCell(Cell, frozen=True, kw_only=True, tag="cluster"):
     """As its agent has them."""
     declared: dict[str, str] | None = None
     """As the inventory has them; None where it does not name the cluster."""
+    withdrawn: str | None = None
+    """Why the inventory names it no longer, empty where nobody said; None where nobody withdrew it."""
     kubernetes_version: str = ""
     first_seen_ms: int = 0
     heartbeat_ms: int = 0

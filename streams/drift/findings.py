@@ -32,7 +32,8 @@ def settle(work: Work) -> None:
         if isinstance(said, Draft):
             _open_or_change(work, key, cell, said)
         elif cell is not None and cell.open:
-            _close(work, cluster, key, cell, said)
+            close(work, cluster, key, cell, said)
+            bury(work, cluster, cell.finding_id, key)
 
 
 def _open_or_change(work: Work, key: str, cell: FindingCell | None, draft: Draft) -> None:
@@ -63,7 +64,8 @@ def _open_or_change(work: Work, key: str, cell: FindingCell | None, draft: Draft
     )
 
 
-def _close(work: Work, cluster: str, key: str, cell: FindingCell, because: str) -> None:
+def close(work: Work, cluster: str, key: str, cell: FindingCell, because: str) -> None:
+    """Tell that an open finding is over. `key` is its cell's."""
     before = Finding.model_validate_json(cell.body)
     finding = before.model_copy(
         update={
@@ -75,7 +77,6 @@ def _close(work: Work, cluster: str, key: str, cell: FindingCell, because: str) 
     )
     closed = msgspec.structs.replace(cell, open=False, closed_because=because, said=digest(finding))
     _tell(work, cluster, key, finding, closed)
-    bury(work, cluster, cell.finding_id, key)
 
 
 def _tell(work: Work, cluster: str, key: str, finding: Finding, cell: FindingCell) -> None:
@@ -163,7 +164,7 @@ def managers_of(fields: Sequence[FieldChange]) -> tuple[str, ...]:
 
 
 def bury(work: Work, cluster: str, finding_id: str, key: str = "") -> None:
-    """Have a closed finding forgotten a day from now, rounded up to the hour. `key` is its cell's."""
+    """Have a closed finding forgotten a day from now, rounded up to the hour. `key` is its cell's, if it stays."""
     hour = work.now_ms // _HOUR_MS
     tombs_key = f"tombs/{cluster}/{hour}"
     tombs = work.get(tombs_key, TombsCell) or TombsCell()

@@ -9,7 +9,7 @@ from abdrift.facts.base import ClusterRef
 from abdrift.facts.inventory import ClusterInventory, GitSource, LabelContradiction
 from abdrift.signals.objects import InventoryDetail, ObjectRow, decode_detail
 from abdrift.topics import FLEET_INVENTORY, INVENTORY
-from streams.drift import evidence
+from streams.drift import evidence, leaving
 from streams.drift.cells import ClusterCell
 from streams.drift.work import Work
 
@@ -25,8 +25,10 @@ def declare(work: Work, row: ObjectRow) -> None:
 
     """
     told = decode_detail(row, InventoryDetail)
-    declared = None if told.withdrawn else told.labels
-    work.put_cluster(row.cluster, msgspec.structs.replace(work.cluster(row.cluster), declared=declared))
+    declared, withdrawn = (None, told.reason) if told.withdrawn else (told.labels, None)
+    cell = msgspec.structs.replace(work.cluster(row.cluster), declared=declared, withdrawn=withdrawn)
+    work.put_cluster(row.cluster, cell)
+    leaving.plan(work, row.cluster)
     work.inventories[row.cluster] = None
 
 
@@ -56,6 +58,7 @@ def _inventory(work: Work, cluster: str, cell: ClusterCell) -> ClusterInventory:
         cluster=ClusterRef(name=cluster, uid=cell.uid or None),
         labels=dict(sorted({**cell.labels, **declared}.items())),
         declared=cell.declared is not None,
+        withdrawn=cell.withdrawn,
         contradictions=tuple(
             LabelContradiction(label=label, inventory=value, agent=cell.labels[label])
             for label, value in sorted(declared.items())

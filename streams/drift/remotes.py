@@ -42,7 +42,8 @@ def follow(work: Work, cluster: str, before: SourceCell | None, source: SourceCe
         cell = work.get(key, RemoteCell) or RemoteCell()
         others = tuple(each for each in cell.followers if each != (cluster, source.ref.id))
         followers = (*others, (cluster, source.ref.id)) if url == new else others
-        work.put(key, msgspec.structs.replace(cell, followers=followers))
+        kept = msgspec.structs.replace(cell, followers=followers)
+        work.put(key, kept if followers or cell.detail else None)
 
 
 def head_of(work: Work, source: SourceCell) -> RemoteHead | None:

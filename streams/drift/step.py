@@ -15,6 +15,7 @@ from streams.drift import (
     findings,
     inventory,
     judging,
+    leaving,
     objects,
     owners,
     policies,
@@ -124,6 +125,7 @@ def _count(work: Work, cluster: str) -> None:
     if not cell.row:
         due_ms = {cluster: _NEVER_MS, **work.partition.due_ms}
         work.put("partition", msgspec.structs.replace(work.partition, due_ms=due_ms))
+        leaving.plan(work, cluster)
     work.put_cluster(cluster, msgspec.structs.replace(cell, row=cell.row + 1))
 
 
@@ -139,6 +141,9 @@ def _fire(work: Work) -> None:
         work.put("partition", msgspec.structs.replace(work.partition, due_ms=due_ms))
         for _, what in ready:
             _look_again(work, cluster, what)
+    leaving.carry_out(work)
+    for cluster in due:
+        leaving.tidy(work, cluster)
 
 
 def _look_again(work: Work, cluster: str, what: str) -> None:
@@ -162,6 +167,8 @@ def _look_again(work: Work, cluster: str, what: str) -> None:
         watches.silence(work, cluster)
     elif noun == "tombs":
         findings.forget(work, cluster, name)
+    elif noun == leaving.NOUN:
+        leaving.consider(work, cluster)
 
 
 def _settle(work: Work) -> None:

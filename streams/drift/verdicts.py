@@ -39,9 +39,14 @@ def id_of(cluster: str, owner_id: str) -> str:
     return stable_id("verdict", cluster, owner_id)
 
 
-def _retract(work: Work, cluster: str, owner: OwnerCell) -> None:
+def take_back(work: Work, cluster: str, owner: OwnerCell) -> None:
+    """Have every reader forget an owner's verdict."""
     if owner.said:
         work.forget(FLEET_DRIFT, id_of(cluster, owner.ref.id), cluster)
+
+
+def _retract(work: Work, cluster: str, owner: OwnerCell) -> None:
+    take_back(work, cluster, owner)
     keeps = owner.open or orphaned.labelled(work, cluster, owner.ref.id)
     gone = msgspec.structs.replace(owner, said="") if keeps else None
     work.put(f"owner/{cluster}/{owner.ref.id}", gone)

@@ -3,7 +3,7 @@
 import msgspec
 
 from abdrift.signals.objects import CLUSTER, HeartbeatDetail, LostDetail, ObjectRow, SyncDetail, decode_detail
-from streams.drift import baseline, objects, references
+from streams.drift import baseline, leaving, objects, references
 from streams.drift.cells import ClusterCell, KindCell, Watch
 from streams.drift.work import Work
 
@@ -72,6 +72,7 @@ def silence(work: Work, cluster: str) -> None:
         work.wake(cluster, "silence", due_ms)
         return
     work.put_cluster(cluster, msgspec.structs.replace(cell, silent=True))
+    leaving.plan(work, cluster)
     work.inventories[cluster] = None
     for oid in cell.owners:
         work.verdicts[cluster, oid] = None

@@ -4,7 +4,7 @@ The cells given to a step are never touched; what changes lies over them until t
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -90,6 +90,8 @@ class Work:
     verdicts: dict[tuple[str, str], None] = field(default_factory=dict)
     """Owners to weigh when the record ends."""
     inventories: dict[str, None] = field(default_factory=dict)
+    leaving: dict[str, None] = field(default_factory=dict)
+    """Clusters to forget before the record at hand is read."""
     reports: dict[tuple[str, DriftKind, str], "Draft | str"] = field(default_factory=dict)
     """What the row at hand says of findings, by cluster, kind and object id: a draft, or why there is none."""
     _policy: Policy | None = None
@@ -106,6 +108,11 @@ class Work:
         """Set, or with None delete, a cell."""
         self._journal.setdefault(key, self.changed.get(key, _UNCHANGED))
         self.changed[key] = cell
+
+    def everything(self) -> Iterator[tuple[str, AnyCell]]:
+        """Yield all cells with their keys. They are many: for what is done once in a cluster's life."""
+        yield from (item for item in self.base.items() if item[0] not in self.changed)
+        yield from ((key, cell) for key, cell in self.changed.items() if cell is not None)
 
     def result(self) -> dict[str, AnyCell | None]:
         """Return the cells that differ from those given."""
@@ -215,6 +222,12 @@ class Work:
         for called, before in zip(self._calls(), self._called, strict=True):
             called.clear()
             called.update(before)
+
+    def call_off(self, cluster: str) -> None:
+        """Take back whatever was called for, or said, of a cluster's cells."""
+        for called in (*self._calls(), self.reports):
+            for key in [key for key in called if cluster == (key if isinstance(key, str) else key[0])]:
+                del called[key]
 
     def _calls(self) -> tuple[dict[Any, Any], ...]:
         return (self.objects, self.owners, self.sources, self.verdicts, self.inventories)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abdrift.facts.governance import DriftAllowance, IgnoreRule, Policy
-from abdrift.signals.objects import RemoteDetail, RemoteHead
+from abdrift.signals.objects import InventoryDetail, RemoteDetail, RemoteHead
 from streams.drift.cells import AnyCell
 from streams.drift.step import DriftStep
 from streams.step import Batch, Input, cell_codec
@@ -57,6 +57,8 @@ STORIES: dict[str, Any] = {
     "lose": lambda s: s.lost(CONFIG_MAP),
     "sync": lambda s: s.synced(),
     "beat": lambda s: s.heartbeat(interval_ms=2_000),
+    "name": lambda s: s.feed(s.said("inventory", InventoryDetail())),
+    "withdraw": lambda s: s.feed(s.said("inventory", InventoryDetail(withdrawn=True))),
     "declare": lambda s: s.policy(QUICK),
     "retract": lambda s: s.policy(None),
     "nonsense": lambda s: s.feed(s.row("modified", kustomization(entries=("x",)))),
