@@ -3,7 +3,7 @@
 This keeps a step pure without copying its whole state: the mapping it was given is never touched.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 CellT = TypeVar("CellT")
@@ -21,6 +21,15 @@ class Overlay(Generic[CellT]):
         """Return the cell of that kind at the key, or None where there is none."""
         cell = self.changed[key] if key in self.changed else self._base.get(key)
         return cell if isinstance(cell, kind) else None
+
+    def each(self, kind: type[SomeT]) -> Iterator[tuple[str, SomeT]]:
+        """Yield the cells of a kind as they are now, by key. Nothing may be put meanwhile."""
+        for key, cell in self._base.items():
+            if key not in self.changed and isinstance(cell, kind):
+                yield key, cell
+        for key, new in self.changed.items():
+            if isinstance(new, kind):
+                yield key, new
 
     def put(self, key: str, cell: CellT) -> None:
         """Set a cell."""

@@ -1,7 +1,8 @@
 """What the steps that see the whole fleet need of it, brought into one order on one partition.
 
 Facts pass with their own id, subject and type. Values of fields stay behind: nobody decides by them, and they are
-most of a finding's bytes. A policy lies in every partition; the copy of the first one passes.
+most of a finding's bytes. A policy lies in every partition; the copy of the first one passes. Of health, that of
+clusters passes, and that of nodes while they fail and once when they no longer do.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 
 from abdrift.cloudevents import CloudEvent
-from abdrift.facts.health import HealthScope
+from abdrift.facts.health import HealthScope, HealthStatus
 from abdrift.partitions import FLEET_SCOPE
 from abdrift.topics import (
     FINDING,
@@ -23,6 +24,7 @@ from abdrift.topics import (
     FLEET_REDUCED,
     Topic,
 )
+from streams.overlay import Overlay
 from streams.step import Batch, Input, Outgoing, Refused, Result
 
 MAX_FIELDS = 200
@@ -32,8 +34,8 @@ _FORGETTING = (FLEET_INVENTORY.name, FLEET_DRIFT.name)
 """Topics whose tombstones mean something to the steps behind; the other topics' keys could be taken for theirs."""
 
 
-class NoState(msgspec.Struct, frozen=True):
-    """Nothing is remembered."""
+class FailingNode(msgspec.Struct, frozen=True):
+    """A node whose failure was passed on, under its resource id."""
 
 
 class ReduceStep:
@@ -49,45 +51,63 @@ class ReduceStep:
         FLEET_OUTCOMES,
     )
     writes: tuple[Topic, ...] = (FLEET_REDUCED,)
-    cell_type = NoState
+    cell_type = FailingNode
 
-    def process(self, cells: Mapping[str, NoState], batch: Batch) -> Result[NoState]:
+    def process(self, cells: Mapping[str, FailingNode], batch: Batch) -> Result[FailingNode]:
         """Return the facts to forward, in the order they came."""
-        del cells
+        failing: Overlay[FailingNode] = Overlay(cells)
         facts: list[Outgoing] = []
         refused: list[Refused] = []
         for record in batch.inputs:
             try:
-                if (outgoing := _forward(record)) is not None:
+                if (outgoing := _forward(failing, record)) is not None:
                     facts.append(outgoing)
             except (TypeError, ValueError, AttributeError) as error:
                 message = f"fields of a finding are not as its schema says: {error}"
                 refused.append(Refused(record.cause(), "invalid-fact", message))
-        return Result(facts=facts, refused=refused)
+        return Result(failing.changed, facts, refused)
 
 
-def _forward(record: Input) -> Outgoing | None:
+def _forward(failing: Overlay[FailingNode], record: Input) -> Outgoing | None:
     if record.tombstone:
-        is_cluster = record.topic == FLEET_HEALTH.name and _is_cluster_health(record.key or "")
-        if record.key and (record.topic in _FORGETTING or is_cluster):
+        if record.key and _is_wanted_tombstone(failing, record.topic, record.key):
             return Outgoing(FLEET_REDUCED, record.key, FLEET_SCOPE, None)
         return None
     event = record.event
-    if event is None or not _is_wanted(record, event):
+    if event is None or not _is_wanted(failing, record, event):
         return None
     if event.type == FINDING.name:
         event = event.model_copy(update={"data": _without_values(event.data)})
     return Outgoing(FLEET_REDUCED, event.subject, event.cluster or FLEET_SCOPE, event)
 
 
-def _is_wanted(record: Input, event: CloudEvent) -> bool:
+def _is_wanted_tombstone(failing: Overlay[FailingNode], topic: str, key: str) -> bool:
+    if topic != FLEET_HEALTH.name:
+        return topic in _FORGETTING
+    is_failing = failing.get(key, FailingNode) is not None
+    failing.drop(key)
+    return is_failing or key.startswith(f"{HealthScope.CLUSTER}/")
+
+
+def _is_wanted(failing: Overlay[FailingNode], record: Input, event: CloudEvent) -> bool:
     if record.topic == FLEET_POLICY.name:
         return record.partition == 0
-    return record.topic != FLEET_HEALTH.name or event.data.get("scope") == HealthScope.CLUSTER
+    if record.topic != FLEET_HEALTH.name:
+        return True
+    if event.data.get("scope") == HealthScope.NODE:
+        return _is_wanted_node(failing, event.subject, event.data.get("status"))
+    return event.data.get("scope") == HealthScope.CLUSTER
 
 
-def _is_cluster_health(resource_id: str) -> bool:
-    return resource_id.startswith(f"{HealthScope.CLUSTER}/")
+def _is_wanted_node(failing: Overlay[FailingNode], node: str, status: object) -> bool:
+    """Pass a node's failure and its end. Of a node that is out of sight nobody knows that it recovered."""
+    if status == HealthStatus.FAILING:
+        failing.put(node, FailingNode())
+        return True
+    was_failing = failing.get(node, FailingNode) is not None and status != HealthStatus.UNKNOWN
+    if was_failing:
+        failing.drop(node)
+    return was_failing
 
 
 def _without_values(data: Mapping[str, Any]) -> dict[str, Any]:

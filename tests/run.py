@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BIN = Path(sys.executable).parent
 STEPS_COVERAGE_PERCENT = 95
-STEPS = ("drift/*", "health/*", "governor/*", "rates/*", "levels/*", "reduce.py", "rollup.py")
+STEPS = ("drift/*", "health/*", "governor/*", "rates/*", "levels/*", "incidents/*", "reduce.py", "rollup.py")
 NOTHING_COLLECTED = 5
 """pytest's status where the options given leave a phase without tests."""
 

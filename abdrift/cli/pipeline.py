@@ -108,7 +108,8 @@ def programs(spec: PipelineSpec, kafka: KafkaSettings, fleet_file: Path) -> list
         # What an edit waits for runs apart from what nobody waits for.
         Program("worker-drift", ("worker", "drift", "reduce", "governor", "--data", f"{data}/worker", *worker)),
         Program(
-            "worker-health", ("worker", "rates", "levels", "health", "rollup", "--data", f"{data}/worker", *worker)
+            "worker-health",
+            ("worker", "rates", "levels", "health", "rollup", "incidents", "--data", f"{data}/worker", *worker),
         ),
         Program(
             "agent",

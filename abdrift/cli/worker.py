@@ -14,6 +14,7 @@ from abdrift.processes import tell_ready
 from streams.drift.step import DriftStep
 from streams.governor import GovernorStep
 from streams.health import HealthStep
+from streams.incidents import IncidentsStep
 from streams.levels import LevelsStep
 from streams.memory import return_what_is_freed
 from streams.rates import RatesStep
@@ -23,7 +24,7 @@ from streams.running import EngineError, run_process
 from streams.settings import EngineSettings
 from streams.step import AnyStep
 
-STEPS = ("drift", "rates", "levels", "health", "reduce", "governor", "rollup")
+STEPS = ("drift", "rates", "levels", "health", "reduce", "governor", "rollup", "incidents")
 
 
 def register(app: typer.Typer) -> None:
@@ -80,5 +81,7 @@ def _step(name: str, keyring: Keyring) -> AnyStep:
             return ReduceStep()
         case "governor":
             return GovernorStep(keyring.signer_governor, keyring.trust_operators)
+        case "incidents":
+            return IncidentsStep(verify=keyring.trust_operators.verify)
         case _:
             return RollupStep()

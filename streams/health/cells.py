@@ -33,6 +33,8 @@ class Resource(msgspec.Struct, frozen=True, tag="resource"):
     namespace: str = ""
     name: str = ""
     uid: str = ""
+    pool: str = ""
+    """Of a node."""
     epoch: tuple[str, int] = ("", 0)
     """Source and epoch of the agent that saw it last."""
     seen_ms: int = 0

@@ -28,6 +28,7 @@ def health_fact(key: str, resource: Resource, cluster: Cluster, cause: Cause, at
         cluster=ClusterRef(name=resource.cluster, uid=cluster.uid or None),
         object=_object(resource),
         name=resource.name or resource.cluster,
+        pool=resource.pool or None,
         status=HealthStatus(resource.status),
         score=rollup.score(resource.members) if counted else rollup.status_score(resource.status),
         reasons=tuple(

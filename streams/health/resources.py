@@ -6,6 +6,7 @@ from abdrift.signals.objects import ObjectRow
 from streams.health import hysteresis, levels, warnings, wholes
 from streams.health.assess import ASSESSORS, worst
 from streams.health.cells import Reason, Resource, resource_id
+from streams.health.pools import pool_of
 from streams.health.work import Work
 
 
@@ -21,7 +22,8 @@ def see(work: Work, row: ObjectRow) -> str | None:
     """
     scope, assess = ASSESSORS[row.group, row.kind]
     key = _key(row, scope)
-    found = tuple(map(Reason.of, assess(row.parsed())))
+    document = row.parsed()
+    found = tuple(map(Reason.of, assess(document)))
     before = work.resource(key)
     known = before or Resource(
         scope=scope,
@@ -35,7 +37,13 @@ def see(work: Work, row: ObjectRow) -> str | None:
     if _is_late(work, known):
         return None
     seen = msgspec.structs.replace(
-        known, uid=row.uid, version=row.version, epoch=work.epoch, seen_ms=row.observed_ms, found=found
+        known,
+        uid=row.uid,
+        version=row.version,
+        pool=pool_of(document) if scope == "node" else "",
+        epoch=work.epoch,
+        seen_ms=row.observed_ms,
+        found=found,
     )
     judge(work, key, known, seen)
     return key if before is None else None

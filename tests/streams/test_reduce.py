@@ -92,6 +92,47 @@ def test_only_tombstones_that_cannot_be_mistaken_pass(topic: Topic, key: str, pa
     assert [(f.key, f.event) for f in facts] == ([(key, None)] if passes else [])
 
 
+def told_of_nodes(*records: tuple[str, str | None]) -> list[tuple[str, bool]]:
+    """Return which records passed, each a node and its status, or None for its tombstone; True for a fact."""
+    cells: dict[str, Any] = {}
+    passed = []
+    for offset, (node, status) in enumerate(records):
+        data = {"scope": "node", "status": status}
+        told = event(HEALTH, data).model_copy(update={"subject": node}) if status else None
+        record = Input(FLEET_HEALTH.name, 0, offset, 1_000, node, None, told, told is None)
+        result = ReduceStep().process(cells, Batch(0, 4, [record]))
+        for key, cell in result.cells.items():
+            if cell is None:
+                del cells[key]
+            else:
+                cells[key] = cell
+        passed += [(fact.key, fact.event is not None) for fact in result.facts]
+    assert len(cells) <= 1
+    return passed
+
+
+NODES: dict[str, tuple[list[tuple[str, str | None]], int]] = {
+    "healthy": ([("node/a/n1", "healthy"), ("node/a/n1", "degraded"), ("node/a/n1", None)], 0),
+    "failing": ([("node/a/n1", "failing")], 1),
+    "failing-and-back": ([("node/a/n1", "failing"), ("node/a/n1", "degraded"), ("node/a/n1", "healthy")], 2),
+    "failing-out-of-sight-and-back": (
+        [("node/a/n1", "failing"), ("node/a/n1", "unknown"), ("node/a/n1", "healthy")],
+        2,
+    ),
+    "failing-and-gone": ([("node/a/n1", "failing"), ("node/a/n1", None)], 2),
+    "another": ([("node/a/n1", "failing"), ("node/a/n2", "healthy"), ("node/a/n2", None)], 1),
+}
+
+
+@pytest.mark.parametrize(("records", "passing"), NODES.values(), ids=NODES)
+def test_nodes_pass_when_they_fail_and_when_they_no_longer_do(
+    records: list[tuple[str, str | None]], passing: int
+) -> None:
+    passed = told_of_nodes(*records)
+    assert len(passed) == passing
+    assert {key for key, _ in passed} <= {"node/a/n1"}
+
+
 def test_values_of_fields_stay_behind() -> None:
     by = {"manager": "kubectl"}
     told = event(
