@@ -7,6 +7,7 @@ OCI and Helm sources and buckets.
 import msgspec
 
 from abdrift.facts.drift import Corrects, DriftKind, GitCommit
+from abdrift.signals.objects import RemoteHead
 from streams.drift import activity, references, remotes
 from streams.drift.cells import OwnerCell, SourceCell
 from streams.drift.work import Draft, Work
@@ -18,7 +19,7 @@ def target_of(work: Work, cluster: str, owner: OwnerCell) -> GitCommit | None:
     if source is None or not source.exists:
         return None
     head = remotes.head_of(work, source)
-    if head is not None:
+    if head is not None and not _is_overtaken(owner, source, head):
         return remotes.commit(source, head)
     return GitCommit(revision=source.artifact) if source.artifact else None
 
@@ -37,6 +38,11 @@ def judge(work: Work, cluster: str, owner: OwnerCell, target: GitCommit | None) 
     else:
         work.wake(cluster, f"owner.behind|{oid}", due_ms)
     return msgspec.structs.replace(owner, behind_since_ms=since_ms, behind_target=target.revision)
+
+
+def _is_overtaken(owner: OwnerCell, source: SourceCell, head: RemoteHead) -> bool:
+    """Whether the source has fetched what was pushed since the remote was asked last: the head known is applied."""
+    return remotes.is_ahead(source, head) and owner.view.applied.rpartition("sha1:")[2] == head.sha
 
 
 def _is_at(work: Work, owner: OwnerCell, source: SourceCell) -> bool:

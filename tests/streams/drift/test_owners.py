@@ -109,6 +109,33 @@ def test_a_failed_health_check_is_failing_but_not_behind() -> None:
     assert scenario.kinds() == ["failing app"]
 
 
+def test_a_source_may_know_of_a_push_before_the_remote_was_asked_again() -> None:
+    scenario = Scenario().proven().policy(AT_ONCE).remote(heads("1" * 40)).see(repository(REV2))
+    (found,) = scenario.open()
+    assert (found.kind, found.desired and found.desired.revision) == ("behind", REV2)
+    scenario.remote(heads())
+    assert [each.desired and each.desired.author for each in scenario.open()] == ["alice"]
+
+
+def test_a_failure_names_the_commit_that_was_tried_and_keeps_its_author_when_the_head_moves_on() -> None:
+    failed = kustomization(ready="False", reason="BuildFailed", attempted=REV2)
+    scenario = Scenario().proven().see(repository(REV2)).see(failed)
+    (found,) = scenario.open()
+    assert (found.attempted and found.attempted.revision, found.attempted and found.attempted.author) == (REV2, None)
+    assert (found.reason, found.source and found.source.name, found.source_url) == (
+        "BuildFailed",
+        "fleet",
+        "https://git.example/fleet.git",
+    )
+    for head in ("2" * 40, "3" * 40):
+        scenario.remote(heads(head))
+        (found,) = (each for each in scenario.open() if each.kind == "failing")
+        assert found.attempted is not None
+        assert (found.attempted.revision, found.attempted.author) == (REV2, "alice")
+    assert found.desired is not None
+    assert found.desired.revision.endswith("3" * 40)
+
+
 def test_an_attempt_that_fails_is_told_at_once_and_stays_told_between_retries() -> None:
     scenario = Scenario().proven().after(5_000)
     failed = kustomization(
