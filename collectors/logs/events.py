@@ -9,8 +9,8 @@ import orjson
 from pydantic import Field
 
 from abdrift.configuration import ConfigurationError, Settings
+from abdrift.letters import MAX_KEPT_BYTES
 from abdrift.signals.logs import LogRow, Severity
-from collectors.dead_letters import MAX_KEPT_BYTES
 from collectors.logs import severities, telemetry, times
 from collectors.logs.columns import Fields
 from collectors.logs.flat import flatten

@@ -9,8 +9,8 @@ from typing import Final
 
 import orjson
 
+from abdrift.letters import MAX_KEPT_BYTES, Letter
 from abdrift.signals.logs import LogRow
-from collectors.dead_letters import MAX_KEPT_BYTES, Letter
 from collectors.logs.events import MAX_CONTAINERS, Origin, Reader, Refused
 from collectors.receiving import Wiring
 

@@ -17,7 +17,8 @@ from pydantic import Field, field_validator
 
 from abdrift.clock import ClockMs
 from abdrift.configuration import Settings, doubled
-from collectors.dead_letters import DeadLetters, Letter
+from abdrift.letters import Letter
+from collectors.dead_letters import DeadLetters
 from collectors.logs import intake, telemetry
 from collectors.logs.events import EventsConfig, Origin, Reader, Refused
 from collectors.logs.intake import Result

@@ -6,8 +6,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from abdrift.cloudevents import CloudEvent
+from abdrift.letters import MAX_KEPT_BYTES, Letter
 from collectors import dead_letters
-from collectors.dead_letters import MAX_KEPT_BYTES, DeadLetters, Letter
+from collectors.dead_letters import DeadLetters
 from collectors.lanes import UnsendableError
 from tests.collectors.recording import RecordingLetters
 

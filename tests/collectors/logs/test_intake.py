@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from collectors.dead_letters import MAX_KEPT_BYTES
+from abdrift.letters import MAX_KEPT_BYTES
 from collectors.logs.events import Refused
 from collectors.logs.intake import Room, bundled
 
