@@ -12,6 +12,7 @@ traffic beyond loopback, and anything that blocks the event loop.
 from abdrift.simulation.cluster import SimCluster
 from abdrift.simulation.fleet import SimulatedFleet
 from abdrift.simulation.inject import FaultInjector
+from abdrift.simulation.judgement import IncidentVerdict, judge_incidents
 from abdrift.simulation.ledger import Ledger, Verdict
 from abdrift.simulation.plan import Expect, Fault, FaultKind, ObjectRef, plan
 from abdrift.simulation.spec import FleetSpec
@@ -22,10 +23,12 @@ __all__ = [
     "FaultInjector",
     "FaultKind",
     "FleetSpec",
+    "IncidentVerdict",
     "Ledger",
     "ObjectRef",
     "SimCluster",
     "SimulatedFleet",
     "Verdict",
+    "judge_incidents",
     "plan",
 ]

@@ -78,7 +78,7 @@ class SimCluster:
         path.write_text(yaml.safe_dump(self.kubeconfig(user)))
         return path
 
-    def install_flux(self, fleet_url: str, site_url: str) -> None:
+    def install_flux(self, fleet_url: str, site_url: str, fleet_branch: str = fleet_spec.MAIN) -> None:
         """Start Flux's controllers and create its objects."""
         for reconciler in (
             GitRepositoryReconciler,
@@ -87,7 +87,7 @@ class SimCluster:
             HelmReleaseReconciler,
         ):
             reconciler(self.runtime)
-        self.create(fleet_spec.flux_objects(self._spec, fleet_url, site_url), Options("flux"))
+        self.create(fleet_spec.flux_objects(self._spec, fleet_url, site_url, fleet_branch), Options("flux"))
 
     def create(self, objects: "Iterable[Object]", options: Options = _BOOT) -> None:
         """Create objects, their status too."""

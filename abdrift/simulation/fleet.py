@@ -59,6 +59,9 @@ class SimulatedFleet:
         """Create the clusters and let Flux install everything, in no time."""
         spec = self.spec
         self.git.create(self.fleet_repository, fleet_spec.fleet_tree(spec))
+        if spec.early:
+            self.git.branch(self.fleet_repository, fleet_spec.EARLY)
+        early = frozenset(spec.early_names())
         labels, tree = fleet_spec.cluster_labels(spec), fleet_spec.site_tree(spec)
         for name in spec.cluster_names():
             cluster = SimCluster(name, labels[name], spec, self.schedule, self.git)
@@ -66,7 +69,8 @@ class SimulatedFleet:
             cluster.create_nodes()
             if spec.flux:
                 self.git.create(self.site_repository(name), tree)
-                cluster.install_flux(self.fleet_repository, self.site_repository(name))
+                branch = fleet_spec.EARLY if name in early else fleet_spec.MAIN
+                cluster.install_flux(self.fleet_repository, self.site_repository(name), branch)
             self.clusters.append(cluster)
             self._by_name[name] = cluster
         self.schedule.advance(_SETTLE_SECONDS)

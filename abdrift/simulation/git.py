@@ -73,6 +73,11 @@ class SimGit:
         self.commit(url, tree, message=f"initial\n\nThe first commit of {urlsplit(url).path}.", author=author)
         return repository
 
+    def branch(self, url: str, name: str, of: str = "main") -> None:
+        """Begin a branch at the head of another. Raises KeyError for an unknown repository or branch."""
+        branches = self.repositories[url].branches
+        branches[name] = list(branches[of])
+
     def commit(
         self,
         url: str,

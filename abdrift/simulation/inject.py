@@ -12,18 +12,20 @@ from abdrift.simulation import edits
 from abdrift.simulation.cluster import SimCluster
 from abdrift.simulation.edits import Request
 from abdrift.simulation.fleet import SimulatedFleet
+from abdrift.simulation.git import Commit
 from abdrift.simulation.kinds import Kind
 from abdrift.simulation.ledger import Ledger
 from abdrift.simulation.objects import Object, clone
-from abdrift.simulation.plan import Fault, FaultKind
+from abdrift.simulation.plan import ROLLED_OUT, Fault, FaultKind
 from abdrift.simulation.runtime import REQUESTED_AT
-from abdrift.simulation.spec import APPS, FLUX, SITE_REPOSITORY
+from abdrift.simulation.spec import APPS, EARLY, FLEET_REPOSITORY, FLUX, SITE_REPOSITORY, deployment
 from abdrift.simulation.storage import Change
 
 _STORM_BATCH = 50
 _IDLE_SECONDS = 20.0
 _IDLE_LOOK_SECONDS = 0.25
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
+_PROXY = "infra/proxy.yaml"
 _VOLATILE = ("deployment.kubernetes.io/revision",)
 
 
@@ -47,6 +49,7 @@ class FaultInjector:
         self.fleet = fleet
         self.ledger = Ledger()
         self._clock = clock
+        self._commits: dict[FaultKind, Commit] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._watched: dict[tuple[str, Kind, tuple[str, str]], list[tuple[str, Callable[[Object], bool]]]] = {}
         for cluster in fleet.clusters:
@@ -64,6 +67,9 @@ class FaultInjector:
 
     async def _at_its_time(self, session: aiohttp.ClientSession, fault: Fault) -> None:
         await asyncio.sleep(fault.at_seconds)
+        if fault.kind in ROLLED_OUT:  # which nobody can put off in one of the clusters
+            await self.inject(session, fault)
+            return
         async with self._turns[fault.cluster]:
             await self._until_idle(fault)
             await self.inject(session, fault)
@@ -120,6 +126,8 @@ class FaultInjector:
                 self.ledger.done(fault.id, self._clock())
             case FaultKind.BAD_COMMIT | FaultKind.ORPHANED | FaultKind.GIT_AHEAD | FaultKind.ROLLOUT:
                 await self._commit(session, cluster, fault)
+            case FaultKind.BAD_REVISION | FaultKind.REVERTED:
+                await self._roll_out(session, cluster, fault)
             case _:
                 await self._edit(session, cluster, fault)
 
@@ -150,12 +158,33 @@ class FaultInjector:
         if fault.kind is FaultKind.GIT_AHEAD:
             self._expect_applied(cluster, fault, commit.sha)
         else:
-            asked = {"metadata": {"annotations": {REQUESTED_AT: fault.id}}}
-            source = fault.object.__class__("GitRepository", FLUX, SITE_REPOSITORY)
-            path = edits.path_of(cluster.kind("GitRepository"), source)
-            request = Request("PATCH", path, asked, "application/merge-patch+json", {"fieldManager": "flux"})
-            await self._send(session, cluster, request)
+            await self._fetch(session, cluster, SITE_REPOSITORY, fault)
         self.ledger.done(fault.id, self._clock())
+
+    async def _roll_out(self, session: aiohttp.ClientSession, cluster: SimCluster, fault: Fault) -> None:
+        """Push once for all, and have the cluster fetch as its webhook would."""
+        if fault.kind not in self._commits:
+            self._commits[fault.kind] = self._pushed(fault.kind)
+        await self._fetch(session, cluster, FLEET_REPOSITORY, fault)
+        self.ledger.rolled_out(fault.id, self._commits[fault.kind].sha)
+        self.ledger.done(fault.id, self._clock())
+
+    def _pushed(self, kind: FaultKind) -> Commit:
+        url, author = self.fleet.fleet_repository, "mallory <mallory@lab>"
+        if kind is FaultKind.REVERTED:
+            message = 'Revert "Run more proxies"\n\nNo cluster takes it.'
+            return self.fleet.git.commit(url, {_PROXY: None}, message=message, branch=EARLY)
+        proxy = deployment("proxy", self.fleet.spec.namespaces[0], 1)
+        proxy["spec"]["replicas"] = -1
+        message = "Run more proxies\n\nReviewed by nobody."
+        return self.fleet.git.commit(url, {_PROXY: (proxy,)}, message=message, author=author, branch=EARLY)
+
+    async def _fetch(self, session: aiohttp.ClientSession, cluster: SimCluster, repository: str, fault: Fault) -> None:
+        asked = {"metadata": {"annotations": {REQUESTED_AT: fault.id}}}
+        source = fault.object.__class__("GitRepository", FLUX, repository)
+        path = edits.path_of(cluster.kind("GitRepository"), source)
+        request = Request("PATCH", path, asked, "application/merge-patch+json", {"fieldManager": "flux"})
+        await self._send(session, cluster, request)
 
     def _changed_files(self, cluster: SimCluster, fault: Fault) -> dict[str, tuple[Object, ...] | None]:
         name = fault.object.name

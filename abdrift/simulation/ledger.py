@@ -45,6 +45,8 @@ class Ledger:
     """The faults carried out so far, by id."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
+    commits: dict[str, str] = field(default_factory=dict)
+    """Which commit a fault brought to its cluster from the repository that the fleet shares."""
 
     def open(self, fault: Fault) -> None:
         """Note a fault before it is carried out."""
@@ -53,6 +55,10 @@ class Ledger:
     def done(self, fault_id: str, at_ns: int) -> None:
         """Note when the API had answered."""
         self.entries[fault_id] = replace(self.entries[fault_id], done_at_ns=at_ns)
+
+    def rolled_out(self, fault_id: str, sha: str) -> None:
+        """Note which commit of the fleet's repository came to the fault's cluster."""
+        self.commits[fault_id] = sha
 
     def failed(self, fault_id: str, error: str) -> None:
         """Note that a fault could not be carried out."""

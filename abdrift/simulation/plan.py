@@ -4,7 +4,7 @@ Pure: the same seed, fleet and duration give the same plan.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ from abdrift.simulation.spec import (
     AUTOSCALED,
     EXTRAS,
     FLUX,
+    INFRA,
     SITE_REPOSITORY,
     FleetSpec,
     workload_namespace,
@@ -42,6 +43,8 @@ class FaultKind(StrEnum):
     AUTOSCALED = "autoscaled"
     RESPELLED = "quantity-respelled"
     ROLLOUT = "rollout-from-git"
+    BAD_REVISION = "bad-revision"
+    REVERTED = "revision-reverted"
 
 
 CLUSTER_WIDE = (
@@ -53,6 +56,8 @@ CLUSTER_WIDE = (
     FaultKind.SILENCE,
 )
 """Faults that get a cluster of their own: each keeps Flux from correcting others, or shows beside them."""
+ROLLED_OUT = (FaultKind.BAD_REVISION, FaultKind.REVERTED)
+"""What comes to all early clusters at once, from the repository that they share."""
 EDITS = (
     FaultKind.IMAGE,
     FaultKind.SCALE,
@@ -77,6 +82,7 @@ _FINDING = {
     FaultKind.SUSPENDED: "suspended",
     FaultKind.RECONCILE_DISABLED: "suspended",
     FaultKind.BAD_COMMIT: "failing",
+    FaultKind.BAD_REVISION: "failing",
     FaultKind.ORPHANED: "orphaned",
     FaultKind.GIT_AHEAD: "behind",
 } | dict.fromkeys(EDITS[:7], "changed")
@@ -134,12 +140,17 @@ def _kustomization(name: str) -> ObjectRef:
 
 
 _SOURCE = ObjectRef("GitRepository", FLUX, SITE_REPOSITORY)
+_INFRA_BEHIND = (("behind", _kustomization(INFRA)),)
+_ROLLOUT_SECONDS = 1.0
+"""Within so long all early clusters have fetched what was pushed."""
 _BEHIND = tuple(("behind", each) for each in (_kustomization(APPS), _kustomization(EXTRAS), _SOURCE))
 
 
 def _object(spec: FleetSpec, kind: FaultKind, number: int) -> ObjectRef:
     if kind in (FaultKind.SUSPENDED, FaultKind.BAD_COMMIT, FaultKind.GIT_AHEAD):
         return _kustomization(APPS)
+    if kind in ROLLED_OUT:
+        return _kustomization(INFRA)
     if kind is FaultKind.ORPHANED:
         return ObjectRef("ConfigMap", spec.namespaces[0], f"extra-{number % spec.extras:02d}")
     if kind is FaultKind.AUTOSCALED:
@@ -165,6 +176,8 @@ def _expect(kind: FaultKind, target: ObjectRef) -> Expect:
         return Expect(finding, allowed=(("changed", target),), corrected=True)
     if kind is FaultKind.SILENCE:
         return Expect(None, health="unknown")
+    if kind in ROLLED_OUT:
+        return Expect(finding, allowed=_INFRA_BEHIND)
     if kind in (FaultKind.ROLLOUT, FaultKind.ORPHANED):
         return Expect(finding, allowed=_BEHIND)
     return Expect(finding, corrected=kind in EDITS)
@@ -191,13 +204,16 @@ def plan(
     """Faults in the order of their time, spread over `seconds`; none in the first and last tenth.
 
     A third of the clusters (of four or more) get one cluster-wide fault each, the others `faults_per_cluster` edits
-    and harmless things on different objects.
+    and harmless things on different objects. A bad revision comes to all early clusters early on, and is reverted
+    before the end.
     """
     source = random.Random(f"plan/{seed}")  # noqa: S311  a simulation's dice
     chosen = frozenset(kinds)
     wide, small = ([each for each in found if each in chosen] for found in (CLUSTER_WIDE, (*EDITS, *BENIGN)))
     names = spec.cluster_names()
     source.shuffle(names)
+    early = frozenset(spec.early_names())
+    names.sort(key=lambda name: name in early)  # a silent cluster, say, would fetch nothing
     reserved = len(names) // 3 if small and len(names) > 3 else len(names) * (not small)  # noqa: PLR2004  see above
     reserved = reserved if wide else 0
     drawn = [(name, wide[number % len(wide)], 1) for number, name in enumerate(names[:reserved])]
@@ -207,7 +223,17 @@ def plan(
         for number in numbers:
             drawn.append((name, small[dealt % len(small)], number))
             dealt += 1
-    return _timed(drawn, spec, seconds, source)
+    rolled_out = _rolled_out(spec, [kind for kind in ROLLED_OUT if kind in chosen], seconds, source)
+    return sorted([*_timed(drawn, spec, seconds, source), *rolled_out], key=lambda fault: fault.at_seconds)
+
+
+def _rolled_out(spec: FleetSpec, kinds: Iterable[FaultKind], seconds: float, source: random.Random) -> Iterator[Fault]:
+    shares = {FaultKind.BAD_REVISION: 0.3, FaultKind.REVERTED: 0.7}
+    for kind in kinds:
+        target = _object(spec, kind, 0)
+        for number, cluster in enumerate(spec.early_names()):
+            at = round(seconds * shares[kind] + source.uniform(0, min(_ROLLOUT_SECONDS, seconds / 10)), 3)
+            yield Fault(f"{kind}-{number:04d}", at, cluster, kind, target, _expect(kind, target))
 
 
 def _timed(

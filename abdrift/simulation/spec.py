@@ -13,6 +13,8 @@ from abdrift.simulation.objects import Object
 FLUX = "flux-system"
 APPS, EXTRAS, INFRA, RELEASE = "apps", "extras", "infra", "gateway"
 FLEET_REPOSITORY, SITE_REPOSITORY = "fleet", "site"
+MAIN, EARLY = "main", "early"
+"""Branches of the fleet's repository; a change is tried on the early one before it is merged."""
 AUTOSCALED = "app-00"
 """The workload that an HPA scales; Git leaves its replicas out."""
 
@@ -44,12 +46,18 @@ class FleetSpec:
     interval: str = "10m"
     rollout_seconds: float = 1.0
     bookmark_seconds: float = 10.0
+    early: int = 0
+    """So many clusters, the first ones, follow the fleet's repository on its early branch."""
     flux: bool = True
     """Off leaves the clusters without Flux's objects and controllers."""
 
     def cluster_names(self) -> list[str]:
         """`edge-0000` and on."""
         return [f"edge-{number:04d}" for number in range(self.clusters)]
+
+    def early_names(self) -> list[str]:
+        """Name the clusters that get a change of the fleet's repository first."""
+        return self.cluster_names()[: self.early]
 
 
 def cluster_labels(spec: FleetSpec) -> dict[str, dict[str, str]]:
@@ -189,13 +197,12 @@ def _flux(kind: str, api_version: str, name: str, spec: Object) -> Object:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": FLUX}, "spec": spec}
 
 
-def flux_objects(spec: FleetSpec, fleet_url: str, site_url: str) -> Iterator[Object]:
+def flux_objects(spec: FleetSpec, fleet_url: str, site_url: str, fleet_branch: str = MAIN) -> Iterator[Object]:
     """Give sources, Kustomizations and the HelmRelease of a cluster, in the order they are created."""
     source = "source.toolkit.fluxcd.io/v1"
-    for name, url in ((FLEET_REPOSITORY, fleet_url), (SITE_REPOSITORY, site_url)):
-        yield _flux(
-            "GitRepository", source, name, {"interval": spec.source_interval, "url": url, "ref": {"branch": "main"}}
-        )
+    for name, url, branch in ((FLEET_REPOSITORY, fleet_url, fleet_branch), (SITE_REPOSITORY, site_url, MAIN)):
+        body = {"interval": spec.source_interval, "url": url, "ref": {"branch": branch}}
+        yield _flux("GitRepository", source, name, body)
     for name, repository, prune in ((INFRA, "fleet", True), (APPS, "site", True), (EXTRAS, "site", False)):
         body = {
             "interval": spec.interval,

@@ -3,7 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
-from abdrift.simulation import FaultInjector, FaultKind, FleetSpec, SimulatedFleet, plan
+from abdrift.simulation import FaultInjector, FaultKind, FleetSpec, SimCluster, SimulatedFleet, plan
 from abdrift.simulation.apiserver import MERGE, Options, Target
 from abdrift.simulation.inject import git_state
 from abdrift.simulation.objects import Object
@@ -71,3 +71,34 @@ async def test_a_bad_commit_fails_its_kustomization() -> None:
         cluster = fleet.clusters[0]
         kind = cluster.kind("Kustomization")
         await until(lambda: "ReconciliationFailed" in str(cluster.api.get(kind, FLUX, "apps")["status"]))
+
+
+async def test_a_bad_revision_fails_in_the_early_clusters_alone_until_it_is_reverted() -> None:
+    spec = FleetSpec(clusters=3, workloads=3, early=2)
+    bad, reverted = (plan(1, spec, 0.01, kinds=[kind]) for kind in (FaultKind.BAD_REVISION, FaultKind.REVERTED))
+    async with SimulatedFleet(spec) as fleet:
+        injector = FaultInjector(fleet)
+
+        applied = [_infra(each)["lastAppliedRevision"].partition("@")[0] for each in fleet.clusters]
+        assert applied == ["early", "early", "main"]
+        ledger = await injector.run(bad)
+        (sha,) = set(ledger.commits.values())
+        head = fleet.git.repositories[fleet.fleet_repository].find(sha)
+        assert (head.author, head.message.partition("\n")[0]) == ("mallory <mallory@lab>", "Run more proxies")
+        await until(lambda: _failing(fleet) == 2)
+        await injector.run(reverted)
+        await until(lambda: _failing(fleet) == 0)
+        assert [entry.error for entry in ledger.entries.values()] == [""] * 4
+
+
+def _failing(fleet: SimulatedFleet) -> int:
+    return sum(
+        condition["type"] == "Ready" and condition["status"] == "False"
+        for each in fleet.clusters
+        for condition in _infra(each)["conditions"]
+    )
+
+
+def _infra(cluster: SimCluster) -> Object:
+    status: Object = cluster.api.get(cluster.kind("Kustomization"), FLUX, "infra")["status"]
+    return status

@@ -1,9 +1,9 @@
 import pytest
 
 from abdrift.simulation import FaultKind, FleetSpec, plan
-from abdrift.simulation.plan import BENIGN, CLUSTER_WIDE, EDITS
+from abdrift.simulation.plan import BENIGN, CLUSTER_WIDE, EDITS, ROLLED_OUT
 
-SPEC = FleetSpec(clusters=40, seed=1)
+SPEC = FleetSpec(clusters=40, seed=1, early=16)
 
 
 def test_the_seed_decides() -> None:
@@ -20,6 +20,8 @@ def test_a_plan_keeps_its_time_and_its_clusters_apart() -> None:
     assert {each.kind for each in faults} == set(FaultKind)
     wide = {each.cluster for each in faults if each.kind in CLUSTER_WIDE}
     assert not wide & {each.cluster for each in faults if each.kind not in CLUSTER_WIDE}
+    for kind in ROLLED_OUT:
+        assert {each.cluster for each in faults if each.kind is kind} == set(SPEC.early_names())
     assert len({(each.cluster, each.object) for each in faults if each.kind in EDITS}) == len(
         [each for each in faults if each.kind in EDITS]
     )
