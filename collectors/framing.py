@@ -22,6 +22,7 @@ from abdrift.signals.schema import Signal
 from abdrift.topics import Topic
 from collectors import telemetry
 from collectors.lanes import (
+    WITHDRAWN,
     Block,
     Encode,
     FramerSettings,
@@ -178,7 +179,7 @@ class Framer:
     async def deliver(self, rows: Sequence[Row], *, urgent: bool = True) -> None:
         """Queue rows for their clusters' partitions, and return once Kafka has acknowledged all of them.
 
-        A caller that gives up waiting leaves its rows where they are: they are still sent.
+        Where a caller gives up waiting, what is not under way yet is not sent: it will come again.
 
         Raises:
             NotDeliveredError: Kafka will never take some of them, or the framer was stopped before it did.
@@ -186,9 +187,14 @@ class Framer:
 
         """
         receipt = Receipt()
-        for row in rows:
-            await self._put(row, self._partition_of(row), urgent=urgent, receipt=receipt)
-        await receipt.wait()
+        try:
+            for row in rows:
+                await self._put(row, self._partition_of(row), urgent=urgent, receipt=receipt)
+            await receipt.wait()
+        except asyncio.CancelledError:
+            for lane in self._lanes.values():
+                lane.withdraw(receipt)
+            raise
         if receipt.refused:
             raise NotDeliveredError(self.source, receipt.refused)
 
@@ -286,6 +292,8 @@ class Framer:
         for waiting in rows:
             if waiting.receipt:
                 waiting.receipt.settle(waiting.rows, dropped)
-        if dropped:
+        if dropped == WITHDRAWN:
+            telemetry.SUPPRESSED.labels(self.source, dropped).inc(count)
+        elif dropped:
             self.dropped[dropped] += count
             telemetry.DROPPED.labels(self.source, dropped).inc(count)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -66,6 +66,10 @@ class Spooled(NamedTuple):
     size_bytes: int = 0
     oldest_ms: int = 0
     """For how long the oldest frame of it has waited."""
+
+
+WITHDRAWN: Final = "withdrawn"
+"""Why rows are released that their caller no longer waits for: nobody was told that they are taken."""
 
 
 class UnsendableError(Exception):
@@ -195,6 +199,18 @@ class Lane:
         elif self._full:
             self._wake.set()
 
+    def withdraw(self, receipt: Receipt) -> None:
+        """Give up rows that wait under a receipt; those under way are sent all the same."""
+        gone = [waiting for waiting in self._waiting if waiting.receipt is receipt]
+        if not gone:
+            return
+        self._waiting = deque(waiting for waiting in self._waiting if waiting.receipt is not receipt)
+        self._waiting_rows -= sum(waiting.rows for waiting in gone)
+        self._waiting_bytes -= sum(waiting.size_bytes for waiting in gone)
+        self._released(gone, WITHDRAWN)
+        if not self._waiting and not self._under_way:
+            self._idle.set()
+
     async def flush(self) -> None:
         """Send what waits now, and return once the lane is empty."""
         self._flushing = True
@@ -218,7 +234,8 @@ class Lane:
         while True:
             await self._until_due()
             self._take()
-            await self._deliver(list(self._under_way))
+            if self._under_way:
+                await self._deliver(list(self._under_way))
             if not self._waiting:
                 self._idle.set()
 

@@ -241,6 +241,29 @@ async def test_what_is_delivered_is_acknowledged() -> None:
         assert len(topic.rows) == 4
 
 
+async def test_what_a_caller_gave_up_is_not_sent_but_for_what_was_under_way() -> None:
+    topic = RecordingTopic()
+    topic.gate.clear()
+    async with framer(topic, buffer_rows=4) as out:
+        under_way = asyncio.create_task(out.deliver([row(0)]))
+        await asyncio.sleep(0.01)
+        waits = asyncio.create_task(out.deliver([row(1), row(2, "edge-2")]))
+        too_many = asyncio.create_task(out.deliver([row(number) for number in range(3, 9)]))
+        stays = asyncio.create_task(out.deliver([row(9)]))
+        await asyncio.sleep(0.01)
+        for given_up in (under_way, waits, too_many):
+            given_up.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await given_up
+        await asyncio.sleep(0.01)
+        topic.gate.set()
+        await stays
+        await out.deliver([row(10)])
+    assert set(names(topic)) == {"o0", "o2", "o9", "o10"}  # o2 was under way in a lane of its own
+    assert not out.dropped
+    assert out._held_rows == out._held_bytes == 0
+
+
 async def test_what_is_refused_is_told_to_who_waits_for_it() -> None:
     topic = RecordingTopic([UnsendableError("too large")])
     async with framer(topic) as out:

@@ -40,11 +40,15 @@ class Running:
 
     async def refused(self, handler: str, reason: str) -> float:
         """Return how many requests of a handler it says it refused for a reason."""
-        async with aiohttp.ClientSession() as client, client.get(f"{self.metrics}/metrics") as answer:
-            text = await answer.text()
-        wanted = {"handler": handler, "reason": reason}
-        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
-        return sum(s.value for s in samples if s.name == "abdrift_receiver_refused_total" and s.labels == wanted)
+        return await counted(self.metrics, "abdrift_receiver_refused_total", handler=handler, reason=reason)
+
+
+async def counted(url: str, metric: str, **labels: str) -> float:
+    """Return the sum of a program's samples of a metric that have these labels."""
+    async with aiohttp.ClientSession() as client, client.get(f"{url}/metrics") as answer:
+        text = await answer.text()
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return sum(s.value for s in samples if s.name == metric and labels.items() <= s.labels.items())
 
 
 def receiver(
@@ -55,11 +59,13 @@ def receiver(
     *,
     clients: Sequence[Mapping[str, Any]],
     handlers: Mapping[str, Any],
+    limits: Mapping[str, Any] | None = None,
 ) -> Running:
     """Return the process, not started. Ready means that Kafka answered it."""
     listen, metrics = (f"{HOST}:{ports.take()}" for _ in range(2))
     config = folder / "receive.yaml"
-    config.write_text(json.dumps({"listen": listen, "clients": list(clients), "handlers": dict(handlers)}))
+    given = {"listen": listen, "clients": list(clients), "handlers": dict(handlers), "limits": dict(limits or {})}
+    config.write_text(json.dumps(given))
     argv: list[str | Path] = [
         *(sys.executable, "-m", "abdrift", "receive", "--config", config),
         *("--kafka", kafka, "--data", folder / "data", "--metrics", metrics),
