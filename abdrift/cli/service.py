@@ -31,13 +31,24 @@ def prepare(log_level: str, metrics: str | None) -> None:
     for chatty in ("aiokafka", "asyncio"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
     if metrics:
-        host, _, port = metrics.rpartition(":")
-        if not port.isdigit():
-            raise typer.BadParameter(f"{metrics!r} is not HOST:PORT", param_hint="--metrics")
+        host, port = host_and_port(metrics, "--metrics")
         try:
-            start_http_server(int(port), host or "127.0.0.1")
+            start_http_server(port, host)
         except OSError as error:
             raise typer.BadParameter(f"{metrics}: {error.strerror}; choose another", param_hint="--metrics") from error
+
+
+def host_and_port(address: str, option: str) -> tuple[str, int]:
+    """Return the host, of this machine by default, and the port of HOST:PORT.
+
+    Raises:
+        typer.BadParameter: it is none; the option is named.
+
+    """
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        raise typer.BadParameter(f"{address!r} is not HOST:PORT", param_hint=option)
+    return host or "127.0.0.1", int(port)
 
 
 def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from abdrift import paths
+from abdrift.cli import sink_prometheus
 from abdrift.cli.clusters import ClusterOption, ContextOption, FleetOption, KubeconfigOption, LabelsOption, clusters
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.keys import KeysOption
@@ -27,14 +28,10 @@ from sinks.gitops.sink import GitOpsSink, OutcomePublisher
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    group = typer.Typer(help="Run a sink: facts out of Kafka to where they are acted on.", no_args_is_help=True)
-    group.callback()(_sinks)
+    group = typer.Typer(help="Run a sink: facts out of Kafka to where they are acted on or seen.", no_args_is_help=True)
     group.command("gitops")(with_kafka(gitops))
+    sink_prometheus.register(group)
     app.add_typer(group, name="sink")
-
-
-def _sinks() -> None:
-    """Keep `gitops` a subcommand although it is the only one."""
 
 
 def gitops(
