@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from abdrift.cli import fleet, printing
+from abdrift.cli import printing, stored
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.keys import KeysOption
 from abdrift.clock import to_datetime, wall_clock_ms
@@ -109,7 +109,7 @@ def list_commands(
     as_json: _JSON = False,
 ) -> None:
     """List the decisions that stand, newest last, with what came of commands."""
-    rows = asyncio.run(_rows(kafka, cluster, fleet.ago_ms(since)))
+    rows = asyncio.run(_rows(kafka, cluster, stored.ago_ms(since)))
     shown = [r for r in rows if r.decision.result in _RESULTS[state]]
     if state is State.AWAITING:
         shown = [r for r in shown if r.open_findings]
@@ -131,7 +131,7 @@ def approve(
 ) -> None:
     """Let one command go that waits for a person."""
     ends = _until(until)
-    rows = asyncio.run(_rows(kafka, None, fleet.ago_ms(_LOOK_BACK)))
+    rows = asyncio.run(_rows(kafka, None, stored.ago_ms(_LOOK_BACK)))
     found = _named(rows, subject)
     cluster = found.cluster.name if found and found.cluster else _cluster_in(subject)
     verb = verb or (found.verb if found and subject in (found.decision_id, found.command_id) else None)
@@ -280,7 +280,7 @@ def _protected(kafka: KafkaSettings, subject: str) -> tuple[str, str | None]:
         return subject, _cluster_in(subject)
     if subject == FLEET_SCOPE:
         return subject, None
-    found = _named(asyncio.run(_rows(kafka, None, fleet.ago_ms(_LOOK_BACK))), subject)
+    found = _named(asyncio.run(_rows(kafka, None, stored.ago_ms(_LOOK_BACK))), subject)
     if found is None or found.cluster is None:
         return subject, _cluster_in(subject)
     if subject not in found.finding_ids and found.owner is not None:
@@ -290,10 +290,10 @@ def _protected(kafka: KafkaSettings, subject: str) -> tuple[str, str | None]:
 
 async def _rows(kafka: KafkaSettings, cluster: str | None, since_ms: int) -> list[Row]:
     topics = (FLEET_DECISIONS, FLEET_OUTCOMES)
-    partition = partition_of(cluster, await fleet.partitions(kafka, FLEET_DECISIONS)) if cluster else None
-    said = await fleet.read(kafka, topics, since_ms=since_ms, partition=partition)
+    partition = partition_of(cluster, await stored.partitions(kafka, FLEET_DECISIONS)) if cluster else None
+    said = await stored.read(kafka, topics, since_ms=since_ms, partition=partition)
     # Findings may be older than any decision that is listed; their topic is compacted.
-    findings = await fleet.read(kafka, [FLEET_DRIFT], partition=partition)
+    findings = await stored.read(kafka, [FLEET_DRIFT], partition=partition)
     records = [*findings.records, *said.records]
     rows = standing(r.event for r in records if r.event)
     if cluster is None:
@@ -316,12 +316,12 @@ def _say(kafka: KafkaSettings, word: Word, keys: Path | None, *, as_json: bool) 
 
 
 async def _write(kafka: KafkaSettings, event: CloudEvent, scope: str) -> None:
-    count = await fleet.partitions(kafka, FLEET_APPROVALS)
-    await fleet.write(kafka, FLEET_APPROVALS, [(partition_of(scope, count), event)])
+    count = await stored.partitions(kafka, FLEET_APPROVALS)
+    await stored.write(kafka, FLEET_APPROVALS, [(partition_of(scope, count), event)])
 
 
 def _until(text: str | None) -> datetime | None:
-    return to_datetime(wall_clock_ms()) + fleet.duration(text) if text else None
+    return to_datetime(wall_clock_ms()) + stored.duration(text) if text else None
 
 
 def _print(rows: list[Row]) -> None:

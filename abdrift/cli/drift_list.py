@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from abdrift.cli import fleet
+from abdrift.cli import stored
 from abdrift.facts.base import rfc3339
 from abdrift.facts.drift import Finding
 from abdrift.facts.governance import IgnoreRule
@@ -52,7 +52,7 @@ def list_findings(
         _print(console, finding)
 
 
-def current(records: Iterable[fleet.Stored]) -> list[Finding]:
+def current(records: Iterable[stored.Stored]) -> list[Finding]:
     """Return the newest revision of each finding that has no tombstone, by when it opened."""
     newest: dict[str, Finding] = {}
     for record in records:
@@ -63,9 +63,9 @@ def current(records: Iterable[fleet.Stored]) -> list[Finding]:
     return sorted(newest.values(), key=lambda finding: finding.times.opened_at)
 
 
-async def _read(kafka: KafkaSettings, cluster: str | None) -> list[fleet.Stored]:
-    partition = partition_of(cluster, await fleet.partitions(kafka, FLEET_DRIFT)) if cluster else None
-    return (await fleet.read(kafka, [FLEET_DRIFT], partition=partition)).records
+async def _read(kafka: KafkaSettings, cluster: str | None) -> list[stored.Stored]:
+    partition = partition_of(cluster, await stored.partitions(kafka, FLEET_DRIFT)) if cluster else None
+    return (await stored.read(kafka, [FLEET_DRIFT], partition=partition)).records
 
 
 def _facts(finding: Finding) -> dict[str, Any]:

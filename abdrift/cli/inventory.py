@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from abdrift.cli import fleet, printing
+from abdrift.cli import printing, stored
 from abdrift.cli.kafka import with_kafka
 from abdrift.clock import wall_clock_ms
 from abdrift.configuration import ConfigurationError
@@ -109,7 +109,7 @@ def _records(files: list[Path], folders: list[Path], kubeconfigs: list[Path]) ->
 async def _known(kafka: KafkaSettings) -> Mapping[str, ClusterInventory]:
     """Return the newest inventory fact of each cluster."""
     found: dict[str, ClusterInventory] = {}
-    for record in (await fleet.read(kafka, [FLEET_INVENTORY])).records:
+    for record in (await stored.read(kafka, [FLEET_INVENTORY])).records:
         if record.event is not None:
             found[record.event.subject] = ClusterInventory.model_validate(record.event.data)
         elif record.key is not None:

@@ -13,7 +13,7 @@ import typer
 import yaml
 
 from abdrift import policies
-from abdrift.cli import fleet, printing
+from abdrift.cli import printing, stored
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.keys import KeysOption
 from abdrift.clock import to_datetime, wall_clock_ms
@@ -113,9 +113,9 @@ def backtest(
 ) -> None:
     """Say what a policy would have commanded and refused, from recorded facts. Nothing is written."""
     policy = _load(file)
-    since_ms = fleet.ago_ms(since)
+    since_ms = stored.ago_ms(since)
     begun = time.monotonic()
-    recorded = asyncio.run(fleet.read(kafka, [FLEET_REDUCED]))
+    recorded = asyncio.run(stored.read(kafka, [FLEET_REDUCED]))
     found = replay(_inputs(recorded.records), policy, since_ms)
     if as_json:
         typer.echo(orjson.dumps(_facts(found)))
@@ -150,7 +150,7 @@ def _next_revision(policy: Policy, current: CloudEvent | None) -> int:
 async def _current(kafka: KafkaSettings) -> dict[str, CloudEvent]:
     """Return the newest revision of each policy by name."""
     found: dict[str, CloudEvent] = {}
-    for record in (await fleet.read(kafka, [FLEET_POLICY], partition=0)).records:
+    for record in (await stored.read(kafka, [FLEET_POLICY], partition=0)).records:
         event = record.event
         if event and event.data.get("revision", 0) > (
             found[event.subject].data["revision"] if event.subject in found else 0
@@ -160,8 +160,8 @@ async def _current(kafka: KafkaSettings) -> dict[str, CloudEvent]:
 
 
 async def _apply(kafka: KafkaSettings, event: CloudEvent) -> int:
-    count = await fleet.partitions(kafka, FLEET_POLICY)
-    await fleet.write(kafka, FLEET_POLICY, [(number, event) for number in range(count)])
+    count = await stored.partitions(kafka, FLEET_POLICY)
+    await stored.write(kafka, FLEET_POLICY, [(number, event) for number in range(count)])
     return count
 
 
@@ -172,7 +172,7 @@ def _standing(event: CloudEvent, trust: Trust) -> str:
         return f"not trusted here: {error.reason}"
 
 
-def _inputs(records: Iterable[fleet.Stored]) -> Iterable[Input]:
+def _inputs(records: Iterable[stored.Stored]) -> Iterable[Input]:
     for r in records:
         tombstone = r.event is None and r.key is not None
         yield Input(r.topic, r.partition, r.offset, r.append_ms, r.key, None, r.event, tombstone)

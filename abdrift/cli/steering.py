@@ -3,7 +3,7 @@
 import getpass
 import uuid
 
-from abdrift.cli import fleet
+from abdrift.cli import stored
 from abdrift.cli.command import Word, word_event
 from abdrift.cli.policy import policy_event
 from abdrift.clock import wall_clock_ms
@@ -17,8 +17,8 @@ from abdrift.topics import FLEET_APPROVALS, FLEET_POLICY
 
 async def publish_policy(kafka: KafkaSettings, keyring: Keyring, policy: Policy) -> None:
     """Sign a policy and put it in force, under a revision above what is there."""
-    stored = (await fleet.read(kafka, [FLEET_POLICY], partition=0)).records
-    revisions = [r.event.data.get("revision", 0) for r in stored if r.event and r.event.subject == policy.name]
+    known = (await stored.read(kafka, [FLEET_POLICY], partition=0)).records
+    revisions = [r.event.data.get("revision", 0) for r in known if r.event and r.event.subject == policy.name]
     event = policy_event(
         policy,
         keyring.signer_operator,
@@ -26,8 +26,8 @@ async def publish_policy(kafka: KafkaSettings, keyring: Keyring, policy: Policy)
         by=getpass.getuser(),
         now_ms=wall_clock_ms(),
     )
-    count = await fleet.partitions(kafka, FLEET_POLICY)
-    await fleet.write(kafka, FLEET_POLICY, [(number, event) for number in range(count)])
+    count = await stored.partitions(kafka, FLEET_POLICY)
+    await stored.write(kafka, FLEET_POLICY, [(number, event) for number in range(count)])
 
 
 async def approve(
@@ -36,5 +36,5 @@ async def approve(
     """Let one command go that waits for a person."""
     word = Word(ApprovalAction.APPROVE, subject, cluster, reason, getpass.getuser(), verb=verb)
     event = word_event(word, keyring.signer_operator, approval_id=uuid.uuid4().hex, now_ms=wall_clock_ms())
-    count = await fleet.partitions(kafka, FLEET_APPROVALS)
-    await fleet.write(kafka, FLEET_APPROVALS, [(partition_of(cluster, count), event)])
+    count = await stored.partitions(kafka, FLEET_APPROVALS)
+    await stored.write(kafka, FLEET_APPROVALS, [(partition_of(cluster, count), event)])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from abdrift.cli import fleet
+from abdrift.cli import stored
 from abdrift.cli.command import Word, word_event
 from abdrift.clock import wall_clock_ms
 from abdrift.cloudevents import CloudEvent
@@ -70,8 +70,8 @@ async def write(stack: Stack, app: App, data: dict[str, Any]) -> None:
         cluster=app.site.cluster,
         data=data,
     )
-    count = await fleet.partitions(stack.pipeline.kafka, FLEET_COMMANDS)
-    await fleet.write(stack.pipeline.kafka, FLEET_COMMANDS, [(partition_of(app.site.cluster, count), event)])
+    count = await stored.partitions(stack.pipeline.kafka, FLEET_COMMANDS)
+    await stored.write(stack.pipeline.kafka, FLEET_COMMANDS, [(partition_of(app.site.cluster, count), event)])
 
 
 async def refusal(stack: Stack, command_id: str, since: int) -> Fact:
@@ -185,8 +185,8 @@ async def say(stack: Stack, action: ApprovalAction, subject: str, *, seconds: fl
     event = word_event(
         word, stack.pipeline.keyring.signer_operator, approval_id=uuid.uuid4().hex, now_ms=wall_clock_ms()
     )
-    count = await fleet.partitions(stack.pipeline.kafka, FLEET_APPROVALS)
-    await fleet.write(stack.pipeline.kafka, FLEET_APPROVALS, [(partition_of(cluster or FLEET_SCOPE, count), event)])
+    count = await stored.partitions(stack.pipeline.kafka, FLEET_APPROVALS)
+    await stored.write(stack.pipeline.kafka, FLEET_APPROVALS, [(partition_of(cluster or FLEET_SCOPE, count), event)])
 
 
 @pytest.mark.together

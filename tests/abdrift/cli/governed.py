@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from abdrift import provision
-from abdrift.cli import command, fleet, policy
+from abdrift.cli import command, policy, stored
 from abdrift.cloudevents import CloudEvent
 from abdrift.kafka import KafkaSettings
 from abdrift.keyring import Keyring
@@ -49,8 +49,8 @@ class Governed:
         """Write facts as the streams would."""
         count = topic.partitions(PARTITIONS)
         placed = [(partition_of(e.cluster or FLEET_SCOPE, count) if count > 1 else 0, e) for e in events]
-        asyncio.run(fleet.write(self.settings, topic, placed))
+        asyncio.run(stored.write(self.settings, topic, placed))
 
-    def read(self, topic: Topic) -> list[fleet.Stored]:
+    def read(self, topic: Topic) -> list[stored.Stored]:
         """Read a topic."""
-        return asyncio.run(fleet.read(self.settings, [topic])).records
+        return asyncio.run(stored.read(self.settings, [topic])).records

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from abdrift.cli import fleet
+from abdrift.cli import stored
 from abdrift.topics import FLEET_POLICY, FLEET_REDUCED
 from streams.governor import approvals
 from streams.governor.work import Work
@@ -51,13 +51,13 @@ DURATIONS = {"90s": 90, "30m": 1800, "1.5h": 5400, "1d": 86_400}
 
 @pytest.mark.parametrize(("text", "seconds"), DURATIONS.items())
 def test_durations_are_read(text: str, seconds: float) -> None:
-    assert fleet.duration(text).total_seconds() == seconds
+    assert stored.duration(text).total_seconds() == seconds
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "-1h", "0s", "2w", "1h30m"])
 def test_what_is_no_duration_is_told(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="write 90s"):
-        fleet.duration(text)
+        stored.duration(text)
 
 
 @pytest.mark.parts
@@ -93,7 +93,7 @@ def test_a_policy_is_applied_shown_and_believed(kafka: EmbeddedBroker, tmp_path:
 def test_a_policy_is_tried_on_recorded_facts(kafka: EmbeddedBroker, tmp_path: Path) -> None:
     governed = Governed(kafka.bootstrap_servers, tmp_path / "keys")
     # Times must be the broker's own: evidence older than it would be stale.
-    world = World(now_ms=fleet.ago_ms("1s"))
+    world = World(now_ms=stored.ago_ms("1s"))
     governed.write(
         FLEET_REDUCED, [world.inventory("tried"), world.verdict("tried"), world.finding("tried", cluster="tried")]
     )

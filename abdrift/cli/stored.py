@@ -1,4 +1,4 @@
-"""Facts from and to a running Kafka, for commands that show or say something once."""
+"""Facts stored in a running Kafka, read or written once by a command."""
 
 import re
 import time
