@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit bench check format contracts lock soak clean
+.PHONY: help setup demo test unit bench check format contracts released lock soak clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -51,6 +51,9 @@ format: setup ## Format the code
 
 contracts: setup ## Write the contract anew from the topic map: schemas, pages, manifests
 	@$(BIN)/python -c 'from pathlib import Path; from abdrift.contract import write; [print(p) for p in write(Path())]'
+
+released: setup ## Take the current contract as released, unless that would break who reads by the old one
+	@$(BIN)/python -c 'from pathlib import Path; from abdrift.contract.released import release; [print(p) for p in release(Path("tests/contract/released"))]'
 
 lock: ## Resolve the dependencies anew and pin them with hashes
 	@$(LOCK) --group bootstrap -o requirements/bootstrap.lock
