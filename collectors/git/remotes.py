@@ -57,7 +57,7 @@ async def heads_of(url: str, wanted: frozenset[str], config: GitConfig) -> dict[
     if refused := refusal_of(url):
         raise RemoteError(refused)
     tags = {ref + _PEELED for ref in wanted if ref.startswith("refs/tags/")}
-    output = await _git(("ls-remote", "--quiet", "--", "origin", *sorted(wanted | tags)), url, config)
+    output = await git(("ls-remote", "--quiet", "--", "origin", *sorted(wanted | tags)), url, config)
     return parse_heads(output.decode(errors="replace"), wanted)
 
 
@@ -71,19 +71,26 @@ async def commit_of(url: str, ref: str, sha: str, config: GitConfig) -> RemoteHe
 
     """
     with tempfile.TemporaryDirectory(prefix="abdrift-git-") as folder:
-        await _git(("init", "--quiet", "--bare", folder), url, config)
+        await git(("init", "--quiet", "--bare", folder), url, config)
         fetch = ("fetch", "--quiet", "--depth=1", "--filter=tree:0", "--no-tags", "--no-write-fetch-head", "origin")
-        await _git(("--git-dir", folder, *fetch, f"+{ref}:refs/abdrift/head"), url, config)
+        await git(("--git-dir", folder, *fetch, f"+{ref}:refs/abdrift/head"), url, config)
         show = ("show", "--no-patch", "--no-show-signature", "--format=%H%x00%an <%ae>%x00%ct%x00%s")
-        shown = await _git(("--git-dir", folder, *show, "refs/abdrift/head^{commit}", "--"), url, config)
+        shown = await git(("--git-dir", folder, *show, "refs/abdrift/head^{commit}", "--"), url, config)
     found, author, seconds, message = shown.decode(errors="replace").rstrip("\n").split("\x00", 3)
     if found != sha:
         raise RemoteError(f"{ref} moved on while it was fetched")
     return RemoteHead(sha=sha, author=author[:_MAX_TEXT], message=message[:_MAX_TEXT], time_ms=int(seconds) * 1000)
 
 
-async def _git(arguments: tuple[str, ...], url: str, config: GitConfig) -> bytes:
-    """Run git with `origin` being the URL. It stands in the environment, since arguments are everybody's to read."""
+async def git(arguments: tuple[str, ...], url: str, config: GitConfig, *, max_bytes: int = _MAX_OUTPUT_BYTES) -> bytes:
+    """Run git with `origin` being the URL, and return its output up to a bound.
+
+    The URL stands in the environment, since arguments are everybody's to read.
+
+    Raises:
+        RemoteError: git fails, or takes too long.
+
+    """
     process = await asyncio.create_subprocess_exec(
         "git",
         *arguments,
@@ -96,7 +103,7 @@ async def _git(arguments: tuple[str, ...], url: str, config: GitConfig) -> bytes
     )
     try:
         async with asyncio.timeout(config.timeout_seconds):
-            output = await _output(process)
+            output = await _output(process, max_bytes)
     except TimeoutError:
         raise RemoteError(f"no answer within {config.timeout_seconds:g} s") from None
     finally:
@@ -107,19 +114,19 @@ async def _git(arguments: tuple[str, ...], url: str, config: GitConfig) -> bytes
     return output.out
 
 
-async def _output(process: asyncio.subprocess.Process) -> _Output:
+async def _output(process: asyncio.subprocess.Process, max_bytes: int) -> _Output:
     assert process.stdout
     assert process.stderr
-    out, err = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
+    out, err = await asyncio.gather(_bounded(process.stdout, max_bytes), _bounded(process.stderr, _MAX_OUTPUT_BYTES))
     return _Output(await process.wait(), out, err)
 
 
-async def _bounded(stream: asyncio.StreamReader) -> bytes:
+async def _bounded(stream: asyncio.StreamReader, max_bytes: int) -> bytes:
     """Read to the end, which lets the process go on, and keep what is bounded."""
-    kept = b""
+    kept = bytearray()
     while chunk := await stream.read(65_536):
-        kept += chunk[: _MAX_OUTPUT_BYTES - len(kept)]
-    return kept
+        kept += chunk[: max_bytes - len(kept)]
+    return bytes(kept)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -82,17 +82,19 @@ def records(place: Place, metadata: Mapping[str, Any] | None) -> list[Record]:
     return [*found, Record(place.name, labels, f"git {place.folder / METADATA}")] if labels else found
 
 
-def read(folder: Path) -> list[Record]:
+def read(folder: Path, paths: Iterable[PurePosixPath] | None = None, *, name: str = "") -> list[Record]:
     """Return the records of a checked-out repository.
+
+    `paths` are those of its files, where the folder holds only its metadata; `name` is what errors call it.
 
     Raises:
         LayoutError: it can't be read, or holds no cluster.
 
     """
-    found = places(_files(folder))
+    found = places(_files(folder) if paths is None else paths)
     if not found:
         raise LayoutError(
-            f"{folder} holds no cluster: neither <mgmt>/sites/<site>/<customer>/<cluster> "
+            f"{name or folder} holds no cluster: neither <mgmt>/sites/<site>/<customer>/<cluster> "
             "nor locations/<region>/<site>/<cluster>"
         )
     return [record for place in found for record in records(place, _metadata(folder / place.folder / METADATA))]
