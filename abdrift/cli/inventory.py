@@ -1,6 +1,7 @@
 """`abdrift inventory`: which clusters there are and what they are, as somebody declares them."""
 
 import asyncio
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -17,12 +18,18 @@ from abdrift.configuration import ConfigurationError
 from abdrift.facts.inventory import ClusterInventory
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.topics import FLEET_INVENTORY, OBJECTS
+from abdrift.urls import masked
 from collectors.delivery import kafka_send
 from collectors.framing import Framer, FramerSettings
+from collectors.git.checkouts import checked_out
+from collectors.git.config import GitConfig
+from collectors.git.remotes import RemoteError
 from collectors.inventory import SOURCE, Plan, Record, cluster_api, das_schiff, fleet_file, merged, planned
 from collectors.kubernetes.config import KubernetesConfig
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_FETCH_SECONDS = 300.0
+"""For each of git's commands."""
 _UNSOUND = 2
 """Exit status where something was declared that could not be used."""
 
@@ -41,8 +48,8 @@ def sync(
         list[Path] | None, typer.Option(help="A fleet file; its names and labels.", exists=True, dir_okay=False)
     ] = None,
     git: Annotated[
-        list[Path] | None,
-        typer.Option(help="A checked-out repository in Das Schiff's layout.", exists=True, file_okay=False),
+        list[str] | None,
+        typer.Option(metavar="PATH|URL", help="A repository in Das Schiff's layout: checked out, or fetched by git."),
     ] = None,
     kubeconfig: Annotated[
         list[Path] | None,
@@ -93,17 +100,37 @@ def show(kafka: KafkaSettings, as_json: _JSON = False) -> None:
             console.print(words, style="yellow")
 
 
-def _records(files: list[Path], folders: list[Path], kubeconfigs: list[Path]) -> list[Record]:
-    if not (files or folders or kubeconfigs):
+def _records(files: list[Path], repositories: list[str], kubeconfigs: list[Path]) -> list[Record]:
+    if not (files or repositories or kubeconfigs):
         raise typer.BadParameter("give at least one of --file, --git and --kubeconfig", param_hint="inventory sync")
     try:
         found = [record for path in files for record in fleet_file.read(path)]
-        found += [record for path in folders for record in das_schiff.read(path)]
+        found += [record for each in repositories for record in _repository(each)]
         for path in kubeconfigs:
             found += asyncio.run(cluster_api.read(KubernetesConfig(cluster="management", kubeconfig=path)))
     except (ConfigurationError, das_schiff.LayoutError, cluster_api.ClusterApiError) as error:
         printing.fail(str(error))
     return found
+
+
+def _repository(named: str) -> list[Record]:
+    """Return what a repository says; one that is no folder here is fetched, and kept no longer than it is read.
+
+    Raises:
+        LayoutError: it can't be read or fetched, or holds no cluster.
+
+    """
+    if "://" not in named:
+        return das_schiff.read(Path(named))
+    shown = masked(named)
+    with tempfile.TemporaryDirectory(prefix="abdrift-inventory-") as folder:
+        config = GitConfig(timeout_seconds=_FETCH_SECONDS)
+        try:
+            with Console(stderr=True).status(f"Fetching {shown}"):
+                paths = asyncio.run(checked_out(named, das_schiff.METADATA, Path(folder), config))
+        except RemoteError as error:
+            raise das_schiff.LayoutError(f"{shown} can't be fetched: {error}") from error
+        return das_schiff.read(Path(folder), paths, name=shown)
 
 
 async def _known(kafka: KafkaSettings) -> Mapping[str, ClusterInventory]:

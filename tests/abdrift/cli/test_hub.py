@@ -66,3 +66,18 @@ def test_what_is_missing_is_said_before_anything_begins(arguments: list[str], sa
     code, text = ran(*arguments)
     assert code == 2
     assert said in " ".join(text.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("repository", "said"),
+    [
+        pytest.param("http://me:hush@127.0.0.1:9/fleet.git", "http://127.0.0.1:9/fleet.git can't be fetched", id="url"),
+        pytest.param("file:///etc", "only http, https and ssh remotes are asked", id="scheme"),
+        pytest.param("/no/such/folder", "No such file or directory", id="folder"),
+    ],
+)
+def test_a_repository_that_can_not_be_read_is_an_error(repository: str, said: str) -> None:
+    code, text = ran("inventory", "sync", "--git", repository)
+    assert code == 1
+    assert said in " ".join(text.split())
+    assert "hush" not in text
