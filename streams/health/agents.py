@@ -3,7 +3,8 @@
 import msgspec
 
 from abdrift.signals.objects import CLUSTER, HeartbeatDetail, InventoryDetail, LostDetail, ObjectRow, SyncDetail
-from streams.health import resources, wholes
+from streams.forgetting import limit_ms
+from streams.health import leaving, resources, wholes
 from streams.health.cells import Cluster
 from streams.health.work import Work
 
@@ -25,6 +26,7 @@ def heartbeat(work: Work, name: str, detail: HeartbeatDetail) -> None:
             heartbeat_ms=max(before.heartbeat_ms, work.now_ms),
             interval_ms=min(max(detail.interval_ms, MIN_INTERVAL_MS), MAX_INTERVAL_MS),
             silent=False,
+            forget_ms=0,
             lost={kind: why for kind, why in before.lost.items() if kind != _WHOLE},
         )
     )
@@ -34,11 +36,17 @@ def heartbeat(work: Work, name: str, detail: HeartbeatDetail) -> None:
 
 
 def declared(work: Work, name: str, detail: InventoryDetail) -> None:
-    """Take word that a cluster is in the inventory: it is unknown until somebody sees it, and never absent."""
+    """Take word that a cluster is in the inventory: it is unknown until somebody sees it, and never absent.
+
+    One that is withdrawn is forgotten: once it is silent, or at once where nobody has ever seen anything of it.
+    """
+    before = work.cluster(name)
+    cluster = msgspec.structs.replace(before, declared=not detail.withdrawn, withdrawn=detail.withdrawn)
+    work.put_cluster(_planned(work, cluster))
     if not detail.withdrawn:
         wholes.touch_cluster(work, name)
-    elif not work.cluster(name).heartbeat_ms:
-        wholes.forget_cluster(work, name)
+    elif not before.heartbeat_ms and not any(work.observed(name)):
+        leaving.forget(work, name)
 
 
 def lost(work: Work, row: ObjectRow, detail: LostDetail) -> None:
@@ -71,9 +79,16 @@ def notice_silence(work: Work, cluster: Cluster) -> None:
     limit_ms = cluster.interval_ms * SILENT_AFTER_HEARTBEATS
     if cluster.silent or work.now_ms - cluster.heartbeat_ms <= limit_ms:
         return
-    work.put_cluster(msgspec.structs.replace(cluster, silent=True))
+    work.put_cluster(_planned(work, msgspec.structs.replace(cluster, silent=True)))
     _judge_all(work, cluster.name)
     wholes.touch_cluster(work, cluster.name)
+
+
+def _planned(work: Work, cluster: Cluster) -> Cluster:
+    """Return a cluster with when it is forgotten, where it is silent and no inventory names it."""
+    may_leave = cluster.silent and not cluster.declared
+    forget_ms = work.now_ms + limit_ms(withdrawn=cluster.withdrawn) if may_leave else 0
+    return msgspec.structs.replace(cluster, forget_ms=forget_ms)
 
 
 def _judge_all(work: Work, name: str) -> None:

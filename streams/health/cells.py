@@ -68,10 +68,16 @@ class Cluster(msgspec.Struct, frozen=True, tag="cluster"):
     """Until the first heartbeat, and again when heartbeats stay away: nothing vouches for what was seen."""
     lost: dict[str, str] = {}
     """Kinds that cannot be seen, with the reason."""
+    declared: bool = False
+    """Whether an inventory names it."""
+    withdrawn: bool = False
+    """Whether one did, or somebody said that it is gone."""
+    forget_ms: int = 0
+    """When it is forgotten unless it is heard of or declared before; 0 while it is."""
 
 
 class Index(msgspec.Struct, frozen=True, tag="index"):
-    """The keys of one cluster's resources; and, at `CLUSTERS`, the names of a partition's clusters."""
+    """The keys of one cluster's resources, or of its words about what is not known; at `CLUSTERS`, the clusters."""
 
     keys: tuple[str, ...] = ()
 
@@ -146,6 +152,11 @@ def cluster_key(cluster: str) -> str:
 def index_key(cluster: str) -> str:
     """Return the key of the index of a cluster's resources."""
     return f"index/{cluster}"
+
+
+def shelves_key(cluster: str) -> str:
+    """Return the key of the index of cells with words about what is not known of a cluster."""
+    return f"shelves/{cluster}"
 
 
 def timers_key(cluster: str) -> str:

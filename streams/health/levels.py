@@ -15,12 +15,17 @@ _MAX_MESSAGE_CHARACTERS: Final = 500
 
 
 def take(work: Work, row: LevelRow) -> str | None:
-    """Take a word; return the key of the workload, node or cluster that is to be judged for it."""
+    """Take a word; return the key of the workload, node or cluster that is to be judged for it.
+
+    One that takes back what was said of a cluster that was forgotten meanwhile brings nothing back.
+    """
     word = None if row.state == State.CLEAR else _level(row)
     about = f"{row.kind}/{row.name}/{row.rule}"
     if row.subject != LevelSubject.CLUSTER:
         return SHELF.take(work, (row.cluster, row.namespace), about, word)
     key = resource_id("cluster", row.cluster)
+    if word is None and work.resource(key) is None:
+        return None
     SHELF.put(work, key, about, word)
     return key
 

@@ -64,7 +64,7 @@ class Shelf(Generic[WordT]):
         words.pop(about, None)
         if word is not None:
             words[about] = word
-        self._keep(work, self.unplaced, self._unplaced_key(*where), dict(list(words.items())[-MAX_UNPLACED:]))
+        self._keep_unplaced(work, where, dict(list(words.items())[-MAX_UNPLACED:]))
         return None
 
     def put(self, work: Work, key: str, about: str, word: WordT | None) -> None:
@@ -82,12 +82,17 @@ class Shelf(Generic[WordT]):
         if ours:
             self._keep(work, self.placed, f"{self.noun}/{key}", ours)
             left = {about: word for about, word in unplaced.items() if about not in ours}
-            self._keep(work, self.unplaced, self._unplaced_key(*where), left)
+            self._keep_unplaced(work, where, left)
         return bool(ours)
 
     def drop(self, work: Work, key: str) -> None:
         """Forget the words about a resource."""
         work.cells.drop(f"{self.noun}/{key}")
+
+    def _keep_unplaced(self, work: Work, where: tuple[str, str], words: dict[str, WordT]) -> None:
+        key = self._unplaced_key(*where)
+        self._keep(work, self.unplaced, key, words)
+        work.shelve(where[0], key, is_there=bool(words))
 
     def _unplaced_key(self, cluster: str, namespace: str) -> str:
         return f"{self.unplaced_noun}/{cluster}/{namespace}"

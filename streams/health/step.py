@@ -19,7 +19,7 @@ from abdrift.signals.objects import (
     decode_detail,
 )
 from abdrift.topics import FLEET_HEALTH, LEVELS, OBJECTS, RATES, Topic
-from streams.health import agents, levels, placing, resources, warnings, wholes
+from streams.health import agents, leaving, levels, placing, resources, warnings, wholes
 from streams.health.assess import ASSESSORS
 from streams.health.cells import Cell
 from streams.health.work import Work
@@ -138,14 +138,19 @@ def _take_words(
 
 
 def _tick(work: Work) -> None:
-    """Settle what was waiting, and notice silence."""
+    """Settle what was waiting, and notice silence and who went away."""
+    gone = []
     for cluster in work.clusters():
+        if 0 < cluster.forget_ms <= work.now_ms:
+            gone.append(cluster)
+            continue
         agents.notice_silence(work, cluster)
         for key in work.due(cluster.name):
             resource = work.resource(key)
             assert resource is not None, "a resource's timer goes with it"
             resources.judge(work, key, resource)
         wholes.say_again(work, cluster.name, HEARTBEAT_FACT_MS)
+    leaving.carry_out(work, gone)
 
 
 assert {scope for scope, _ in ASSESSORS.values()} <= set(HealthScope), "every assessed scope is a health scope"

@@ -57,14 +57,6 @@ def touch_cluster(work: Work, name: str) -> None:
     work.stale[key] = None
 
 
-def forget_cluster(work: Work, name: str) -> None:
-    """Let go of a cluster that nobody has ever seen and nobody declares any more."""
-    key = resource_id("cluster", name)
-    whole = work.resource(key)
-    if whole is not None:
-        work.drop(key, whole)
-
-
 def say_again(work: Work, name: str, every_ms: int) -> None:
     """Publish a cluster that has not been published for so long, as it is: a sign of life for its readers."""
     key = resource_id("cluster", name)

@@ -7,6 +7,7 @@ resources, a new tuple or dict for each change would cost more than all judging.
 from collections.abc import Iterable, Iterator, Mapping
 
 from abdrift.topics import FLEET_HEALTH
+from streams.forgetting import limit_ms
 from streams.health.cells import (
     CLUSTERS,
     OBSERVED_SCOPES,
@@ -17,6 +18,7 @@ from streams.health.cells import (
     Timers,
     cluster_key,
     index_key,
+    shelves_key,
     timers_key,
 )
 from streams.health.facts import health_fact
@@ -53,7 +55,7 @@ class Work:
         """Return what is known of a cluster; from now on it is one of this partition's."""
         known = self.cells.get(cluster_key(name), Cluster)
         if known is None:
-            known = Cluster(name=name)
+            known = Cluster(name=name, forget_ms=self.now_ms + limit_ms(withdrawn=False))
             self.put_cluster(known)
         return known
 
@@ -73,10 +75,7 @@ class Work:
 
     def observed(self, cluster: str) -> Iterator[tuple[str, Resource]]:
         """Yield what the agent sees of a cluster, by id."""
-        for key in list(self._index(index_key(cluster))):
-            resource = self.resource(key)
-            if resource is not None and resource.scope in OBSERVED_SCOPES:
-                yield key, resource
+        return ((key, resource) for key, resource in self.resources(cluster) if resource.scope in OBSERVED_SCOPES)
 
     def put(self, key: str, resource: Resource) -> None:
         """Keep a resource."""
@@ -91,6 +90,35 @@ class Work:
         self.cells.drop(key)
         if resource.revision:
             self._said[key] = (self.cause, resource, False)
+
+    def resources(self, cluster: str) -> Iterator[tuple[str, Resource]]:
+        """Yield all that is known of a cluster, by id."""
+        for key in list(self._index(index_key(cluster))):
+            resource = self.resource(key)
+            assert resource is not None, "an index names what is kept"
+            yield key, resource
+
+    def size_of(self, cluster: str) -> int:
+        """Return how much is known of a cluster, in resources."""
+        return len(self._index(index_key(cluster)))
+
+    def shelve(self, cluster: str, key: str, *, is_there: bool) -> None:
+        """Note whether there is a cell with words about what is not known of a cluster."""
+        if is_there:
+            self.cluster(cluster)
+            self._index(shelves_key(cluster))[key] = None
+        else:
+            self._index(shelves_key(cluster)).pop(key, None)
+
+    def forget(self, cluster: str) -> None:
+        """Let go of a cluster whose resources are gone, and of the words about what was not known of it."""
+        for key in self._index(shelves_key(cluster)):
+            self.cells.drop(key)
+        self._indexes[shelves_key(cluster)] = {}
+        self._timers[cluster] = {}
+        self._earliest_ms.pop(cluster, None)
+        self._index(CLUSTERS).pop(cluster, None)
+        self.cells.drop(cluster_key(cluster))
 
     def say(self, key: str, resource: Resource) -> None:
         """Publish a resource as it stands at the end of the record at hand."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from abdrift import frames
 from abdrift.signals import levels, objects, rates
 from abdrift.signals.levels import LevelRow
-from abdrift.signals.objects import HeartbeatDetail, LostDetail, ObjectRow, SyncDetail, encode_detail
+from abdrift.signals.objects import HeartbeatDetail, InventoryDetail, LostDetail, ObjectRow, SyncDetail, encode_detail
 from abdrift.signals.rates import RateRow
 from streams.health import HealthStep, resources
 from streams.health.cells import Cell
@@ -25,12 +25,12 @@ CLUSTERS = st.sampled_from(["edge-1", "edge-2"])
 ENCODER, DECODER = cell_codec(Cell)  # type: ignore[arg-type]
 
 
-def _heartbeat(cluster: str) -> ObjectRow:
+def heartbeat(cluster: str) -> ObjectRow:
     detail = HeartbeatDetail(cluster_uid="u", interval_ms=5_000, started_ms=T0)
     return ObjectRow(cluster=cluster, op="heartbeat", observed_ms=T0, detail=encode_detail(detail))
 
 
-def _deployment(cluster: str, name: str, available: int, op: str = "modified") -> ObjectRow:
+def deployment(cluster: str, name: str, available: int, op: str = "modified") -> ObjectRow:
     status = {"observedGeneration": 1, "availableReplicas": available}
     return ObjectRow(
         cluster=cluster,
@@ -44,7 +44,7 @@ def _deployment(cluster: str, name: str, available: int, op: str = "modified") -
     )
 
 
-def _rate(cluster: str, namespace: str, name: str, unusual: bool = True) -> RateRow:
+def rate(cluster: str, namespace: str, name: str, unusual: bool = True) -> RateRow:
     return RateRow(
         cluster=cluster,
         namespace=namespace,
@@ -59,7 +59,7 @@ def _rate(cluster: str, namespace: str, name: str, unusual: bool = True) -> Rate
     )
 
 
-def _level(cluster: str, subject: str, namespace: str, kind: str, name: str, state: str) -> LevelRow:
+def level(cluster: str, subject: str, namespace: str, kind: str, name: str, state: str) -> LevelRow:
     return LevelRow(
         cluster=cluster,
         subject=subject,
@@ -75,7 +75,12 @@ def _level(cluster: str, subject: str, namespace: str, kind: str, name: str, sta
     )
 
 
-def _kind_row(cluster: str, op: str) -> ObjectRow:
+def inventory(cluster: str, withdrawn: bool) -> ObjectRow:
+    detail = InventoryDetail(withdrawn=withdrawn)
+    return ObjectRow(cluster=cluster, op="inventory", observed_ms=T0, detail=encode_detail(detail))
+
+
+def kind_row(cluster: str, op: str) -> ObjectRow:
     detail = (
         SyncDetail(began_ms=T0 + 1, objects=1) if op == "synced" else LostDetail(reason="r", message="", since_ms=0)
     )
@@ -85,25 +90,26 @@ def _kind_row(cluster: str, op: str) -> ObjectRow:
 
 
 ROWS = st.one_of(
-    st.builds(_heartbeat, CLUSTERS),
-    st.builds(_deployment, CLUSTERS, st.sampled_from("abc"), st.integers(0, 2), st.sampled_from(["listed", "deleted"])),
-    st.builds(_deployment, CLUSTERS, st.sampled_from("abc"), st.integers(0, 2)),
-    st.builds(_kind_row, CLUSTERS, st.sampled_from(["synced", "lost"])),
+    st.builds(heartbeat, CLUSTERS),
+    st.builds(deployment, CLUSTERS, st.sampled_from("abc"), st.integers(0, 2), st.sampled_from(["listed", "deleted"])),
+    st.builds(deployment, CLUSTERS, st.sampled_from("abc"), st.integers(0, 2)),
+    st.builds(kind_row, CLUSTERS, st.sampled_from(["synced", "lost"])),
+    st.builds(inventory, CLUSTERS, st.booleans()),
 )
 LEVELS = st.builds(
-    lambda cluster, subject, state: _level(cluster, *subject, state),
+    lambda cluster, subject, state: level(cluster, *subject, state),
     CLUSTERS,
     st.sampled_from([("workload", "shop-a", "Pod", "a"), ("node", "", "Node", "n1"), ("cluster", "", "", "")]),
     st.sampled_from(["clear", "firing", "unknown"]),
 )
 WARNINGS = st.builds(
-    lambda cluster, name, unusual: _rate(cluster, f"shop-{name[0]}", name, unusual),
+    lambda cluster, name, unusual: rate(cluster, f"shop-{name[0]}", name, unusual),
     CLUSTERS,
     st.sampled_from(["a-1-2", "b-1-2"]),
     st.booleans(),
 )
 RECORDS = st.tuples(
-    st.integers(0, 40),
+    st.integers(0, 40) | st.just(700),
     st.integers(1, 2),
     st.one_of(
         st.none(),
@@ -129,7 +135,7 @@ def _levels_frame(rows: list[LevelRow], sequence: int = 0) -> frames.Frame:
     return frames.decode(made.value, made.headers)
 
 
-def _frame(rows: Any, epoch: int, sequence: int) -> frames.Frame | None:
+def frame(rows: Any, epoch: int, sequence: int) -> frames.Frame | None:
     if rows is None:
         return None
     if isinstance(rows[0], ObjectRow):
@@ -141,7 +147,7 @@ def _inputs(told: list[tuple[int, int, Any]]) -> list[Input]:
     found, at_ms = [], T0
     for offset, (seconds, epoch, rows) in enumerate(told):
         at_ms += seconds * 1_000
-        found.append(Input("abdrift.signals.objects.v1", 0, offset, at_ms, frame=_frame(rows, epoch, offset)))
+        found.append(Input("abdrift.signals.objects.v1", 0, offset, at_ms, frame=frame(rows, epoch, offset)))
     return found
 
 
@@ -212,12 +218,12 @@ def _input(offset: int, seconds: float, frame: frames.Frame | None = None) -> In
 
 
 def test_a_storm_of_words_judges_each_workload_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = [_heartbeat("edge-1"), *(_deployment("edge-1", f"w{n}", 2) for n in range(20))]
+    listed = [heartbeat("edge-1"), *(deployment("edge-1", f"w{n}", 2) for n in range(20))]
     cells = _seen(_input(0, 0, _objects_frame(listed)))
     judged: list[str] = []
     judge = resources.judge
     monkeypatch.setattr(resources, "judge", lambda work, key, *rest: judged.append(key) or judge(work, key, *rest))
-    storm = [_rate("edge-1", f"shop-w{n % 20}", f"w{n % 20}-a-{n % 60}") for n in range(10_000)]
+    storm = [rate("edge-1", f"shop-w{n % 20}", f"w{n % 20}-a-{n % 60}") for n in range(10_000)]
     HealthStep().process(cells, Batch(0, 1, [_input(1, 1, _rates_frame(storm))]))
     assert sorted(judged) == sorted(f"workload/edge-1/apps/Deployment/shop-w{n}/w{n}" for n in range(20))
 
@@ -225,26 +231,24 @@ def test_a_storm_of_words_judges_each_workload_once(monkeypatch: pytest.MonkeyPa
 def test_what_an_earlier_epoch_spooled_neither_changes_nor_deletes_what_a_later_one_saw() -> None:
     key = "workload/edge-1/apps/Deployment/shop-a/a"
     cells = _seen(
-        _input(0, 0, _objects_frame([_heartbeat("edge-1"), _deployment("edge-1", "a", 2)], epoch=2)),
-        _input(
-            1, 1, _objects_frame([_deployment("edge-1", "a", 0), _deployment("edge-1", "a", 0, "deleted")], epoch=1)
-        ),
+        _input(0, 0, _objects_frame([heartbeat("edge-1"), deployment("edge-1", "a", 2)], epoch=2)),
+        _input(1, 1, _objects_frame([deployment("edge-1", "a", 0), deployment("edge-1", "a", 0, "deleted")], epoch=1)),
     )
     assert cells[key].status == "healthy"
 
 
 def test_objects_of_an_agent_that_never_said_it_lives_are_unknown() -> None:
-    cells = _seen(_input(0, 0, _objects_frame([_deployment("edge-1", "a", 2)])))
+    cells = _seen(_input(0, 0, _objects_frame([deployment("edge-1", "a", 2)])))
     assert cells["workload/edge-1/apps/Deployment/shop-a/a"].status == "unknown"
     assert cells["cluster/edge-1"].status == "unknown"
 
 
 def test_warnings_are_named_once_after_silence() -> None:
     cells = _seen(
-        _input(0, 0, _objects_frame([_heartbeat("edge-1"), _deployment("edge-1", "a", 1)])),
-        _input(1, 1, _rates_frame([_rate("edge-1", "shop-a", "a-1-2")])),
+        _input(0, 0, _objects_frame([heartbeat("edge-1"), deployment("edge-1", "a", 1)])),
+        _input(1, 1, _rates_frame([rate("edge-1", "shop-a", "a-1-2")])),
         _input(2, 30),
-        _input(3, 31, _objects_frame([_heartbeat("edge-1")])),
+        _input(3, 31, _objects_frame([heartbeat("edge-1")])),
     )
     reasons = cells["workload/edge-1/apps/Deployment/shop-a/a"].reasons
     assert [reason.code for reason in reasons] == ["ReplicasMissing", "WarningEvents"]
@@ -256,7 +260,7 @@ def test_warnings_are_named_once_after_silence() -> None:
 )
 def test_no_promised_interval_hides_silence(interval_ms: int, silent_after_seconds: int) -> None:
     detail = HeartbeatDetail(cluster_uid="u", interval_ms=interval_ms, started_ms=T0)
-    row = msgspec.structs.replace(_heartbeat("edge-1"), detail=encode_detail(detail))
+    row = msgspec.structs.replace(heartbeat("edge-1"), detail=encode_detail(detail))
     cells = _seen(_input(0, 0, _objects_frame([row])), _input(1, silent_after_seconds))
     assert not cells["agent/edge-1"].silent
     cells = _seen(_input(0, 0, _objects_frame([row])), _input(1, silent_after_seconds + 1))
@@ -264,6 +268,6 @@ def test_no_promised_interval_hides_silence(interval_ms: int, silent_after_secon
 
 
 def test_more_lost_kinds_than_can_be_kept_are_refused() -> None:
-    rows = [msgspec.structs.replace(_kind_row("edge-1", "lost"), kind=f"K{n}") for n in range(201)]
+    rows = [msgspec.structs.replace(kind_row("edge-1", "lost"), kind=f"K{n}") for n in range(201)]
     result = HealthStep().process({}, Batch(0, 1, [_input(0, 0, _objects_frame(rows))]))
     assert [one.cause.row for one in result.refused] == [200]
