@@ -22,7 +22,7 @@ def test_abdrift_reads_what_it_scrapes() -> None:
 
 
 @pytest.mark.parts
-@pytest.mark.parametrize("name", ["remote-write.yaml", "scrape.yaml"])
+@pytest.mark.parametrize("name", ["prometheus.yaml", "remote-write.yaml", "scrape.yaml"])
 def test_prometheus_reads_it_too(name: str, tmp_path: Path) -> None:
     """Files that it names are not looked for."""
     config = yaml.safe_load((FOLDER / name).read_text())
