@@ -223,7 +223,7 @@ FLEET_INVENTORY = _fleet(
     "cluster name",
     (INVENTORY,),
     writers=("streams.drift",),
-    readers=("collectors.git", "streams.reduce", "sinks.prometheus"),
+    readers=("collectors.git", "streams.reduce", "sinks.prometheus", "sinks.web"),
 )
 FLEET_HEALTH = _fleet(
     "health",
@@ -231,7 +231,7 @@ FLEET_HEALTH = _fleet(
     "resource id",
     (HEALTH,),
     writers=("streams.health", "streams.rollup"),
-    readers=("streams.reduce", "sinks.prometheus"),
+    readers=("streams.reduce", "sinks.prometheus", "sinks.web"),
 )
 FLEET_DRIFT = _fleet(
     "drift",
@@ -239,7 +239,7 @@ FLEET_DRIFT = _fleet(
     "finding id or verdict id",
     (FINDING, VERDICT),
     writers=("streams.drift",),
-    readers=("streams.reduce", "sinks.gitops", "sinks.prometheus"),
+    readers=("streams.reduce", "sinks.gitops", "sinks.prometheus", "sinks.web"),
 )
 FLEET_INCIDENTS = _fleet(
     "incidents",
@@ -247,7 +247,7 @@ FLEET_INCIDENTS = _fleet(
     "incident id",
     (INCIDENT,),
     writers=("streams.incidents",),
-    readers=("sinks.alertmanager", "sinks.prometheus"),
+    readers=("sinks.alertmanager", "sinks.prometheus", "sinks.web"),
 )
 FLEET_POLICY = _fleet(
     "policy",
@@ -272,7 +272,7 @@ FLEET_COMMANDS = _fleet(
     "command id",
     (COMMAND,),
     writers=("streams.governor",),
-    readers=("sinks.gitops", "sinks.prometheus"),
+    readers=("sinks.gitops", "sinks.prometheus", "sinks.web"),
     kept_days=7,
 )
 FLEET_DECISIONS = _fleet(
@@ -281,7 +281,7 @@ FLEET_DECISIONS = _fleet(
     "decision id",
     (DECISION, BREAKER),
     writers=("streams.governor",),
-    readers=("sinks.prometheus",),
+    readers=("sinks.prometheus", "sinks.web"),
     kept_days=90,
 )
 FLEET_OUTCOMES = _fleet(
@@ -290,7 +290,7 @@ FLEET_OUTCOMES = _fleet(
     "command id",
     (OUTCOME,),
     writers=("sinks.gitops",),
-    readers=("streams.reduce", "sinks.gitops", "sinks.prometheus"),
+    readers=("streams.reduce", "sinks.gitops", "sinks.prometheus", "sinks.web"),
     kept_days=365,
 )
 FLEET_REDUCED = Topic(
