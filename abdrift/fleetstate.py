@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from abdrift.clock import parse_rfc3339_ms
-from abdrift.latest import Change, Latest
+from abdrift.latest import Change, Latest, Since
 from abdrift.observed import named
+from abdrift.partitions import FLEET_SCOPE, partition_of
 from abdrift.topics import (
     FLEET_COMMANDS,
     FLEET_DECISIONS,
@@ -34,6 +35,7 @@ PLACES: Final = ("site", "region", "environment")
 STALE_AFTER_MS: Final = 5 * 60_000
 """Every cluster that is heard of is told anew each minute; if none was for so long, nobody tells any more."""
 
+_RECENT: Final = frozenset(topic.name for topic in RECENT)
 _CLUSTER_HEALTH: Final = "cluster/"
 _ENDLESS: Final = frozenset({"accepted"})
 """Outcomes after which another one comes."""
@@ -42,6 +44,19 @@ _ENDLESS: Final = frozenset({"accepted"})
 def wanted(topic: str, key: str) -> bool:
     """Whether a `Latest` must keep a key for a `Fleet`: of health only the clusters'."""
     return topic != FLEET_HEALTH.name or key.startswith(_CLUSTER_HEALTH)
+
+
+def since(moment_ms: int) -> Since:
+    """Return from when on a partition is read: recent topics from a moment on, in milliseconds since the epoch.
+
+    Of the decisions, the fleet's partition is read whole: what it says of the breaker stands until it is said anew.
+    """
+
+    def of(topic: str, partition: int, partitions: int) -> int:
+        is_breakers = topic == FLEET_DECISIONS.name and partition == partition_of(FLEET_SCOPE, partitions)
+        return moment_ms if topic in _RECENT and not is_breakers else 0
+
+    return of
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ facts few are looked at, and decoded ones take ten times the memory.
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,13 +14,12 @@ import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from abdrift.kafka import KafkaSettings, Layout, consumer, layout
-from abdrift.topics import TOPICS, Topic
+from abdrift.topics import Topic
 
 # A reader may be a moment late; without this the broker answers for every tick, dozens of times a second.
 _PATIENT: Final = {"fetch_min_bytes": 1 << 20, "fetch_max_wait_ms": 200}
 _POLL_MS: Final = 500
 _MOST_RECORDS: Final = 5_000
-_COMPACTED: Final = frozenset(topic.name for topic in TOPICS if topic.compacted)
 _SPARE_TIMES: Final = 1_000
 
 Wanted = Callable[[str, str], bool]
@@ -107,6 +107,8 @@ class Reader:
         self._ends = {place: end for place, (_, end) in spans.items()}
         self.total = sum(max(0, end - start) for start, end in spans.values())
         """Records up to now, at most: compaction takes some away."""
+        self.taken = 0
+        """Records read."""
 
     async def catch_up(self) -> AsyncIterator[int]:
         """Take in what the topics held when this was opened; yield how many records of `total` are left, at most."""
@@ -132,6 +134,7 @@ class Reader:
 
     async def _poll(self) -> list[Change]:
         read = await self._client.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
+        self.taken += sum(map(len, read.values()))
         taken = (self._latest.take(record) for records in read.values() for record in records)
         return [change for change in taken if change]
 
@@ -171,7 +174,7 @@ async def opened(
         places = [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
         client.assign(places)
         ends = await client.end_offsets(places)
-        for name in await _made_anew(client, latest, ends):
+        for name in await _made_anew(client, latest, ends, {topic.name for topic in topics if topic.compacted}):
             latest.forget(name)
         when = since or _from_the_beginning
         starts = await _starts(client, {p: when(p.topic, p.partition, counts[p.topic]) for p in places}, ends)
@@ -196,13 +199,15 @@ async def _starts(
     return {place: found.offset if found else ends[place] for place, found in answers.items()}
 
 
-async def _made_anew(client: AIOKafkaConsumer, latest: Latest, ends: Mapping[TopicPartition, int]) -> set[str]:
+async def _made_anew(
+    client: AIOKafkaConsumer, latest: Latest, ends: Mapping[TopicPartition, int], compacted: AbstractSet[str]
+) -> set[str]:
     """Return the topics that were read, and of which those of the same name are others, or have lost records since."""
     topics = {place.topic for place in ends}
     read = {TopicPartition(*each): at for each, at in latest.positions.items() if each[0] in topics}
     anew = {place.topic for place, at in read.items() if at > ends.get(place, -1)}
     kept = {place: at for place, at in read.items() if place.topic not in anew}
-    begins = await client.beginning_offsets([place for place in kept if place.topic in _COMPACTED]) if kept else {}
+    begins = await client.beginning_offsets([place for place in kept if place.topic in compacted])
     anew |= {place.topic for place, begin in begins.items() if kept[place] < begin}
     marks = {place: ms for place in kept if (ms := latest.marks.get((place.topic, place.partition)))}
     answers = await client.offsets_for_times(marks) if marks else {}
