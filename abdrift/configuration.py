@@ -26,8 +26,13 @@ def doubled(names: Iterable[str]) -> str | None:
     return min((name for name, count in Counter(names).items() if count > 1), default=None)
 
 
-def load(model: type[M], path: Path) -> M:
+def load(model: type[M], path: Path, **instead: Any) -> M:
     """Read a file of YAML, of which JSON is a part.
+
+    Args:
+        model: What it is to say.
+        path: The file.
+        instead: Values that stand in place of the file's, by name.
 
     Raises:
         ConfigurationError: it cannot be read, or says what cannot be.
@@ -40,7 +45,7 @@ def load(model: type[M], path: Path) -> M:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no YAML: {error}") from error
     try:
-        return model.model_validate(data)
+        return model.model_validate({**data, **instead} if isinstance(data, dict) else data)
     except ValidationError as error:
         raise ConfigurationError(f"{path}: {_in_words(error)}") from error
 

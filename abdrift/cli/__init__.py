@@ -29,6 +29,7 @@ MODULES = (
     "logs",
     "worker",
     "sink",
+    "web",
     "drift",
     "command",
     "policy",
