@@ -86,13 +86,20 @@ def _absorb(cells: Overlay[Cell], record: Input) -> list[str]:
 
 
 def _forget(cells: Overlay[Cell], key: str) -> list[str]:
-    """Let go of a cluster whose health or inventory was withdrawn."""
+    """Let go of a cluster whose health was withdrawn, or of where it is, if its inventory was.
+
+    Two steps forget it, one after the other: until the latter has, a fact of it may come that counts it again.
+    """
     name = key.removeprefix(f"{HealthScope.CLUSTER}/")
     before = cells.get(f"member/{name}", Member)
     if before is None:
         return []
-    cells.drop(f"member/{name}")
-    return _move(cells, before, Member())
+    after = Member() if name != key else msgspec.structs.replace(before, site="", region="")
+    if after.status:
+        cells.put(f"member/{name}", after)
+    else:
+        cells.drop(f"member/{name}")
+    return _move(cells, before, after)
 
 
 def _groups(member: Member) -> list[str]:

@@ -125,13 +125,34 @@ def test_a_cluster_that_moves_leaves_its_old_site() -> None:
     assert fleet.members("fleet/all") == [1, 0, 0, 0]
 
 
-@pytest.mark.parametrize("key", ["cluster/a", "a"], ids=["health-withdrawn", "inventory-withdrawn"])
-def test_a_cluster_that_is_withdrawn_counts_no_longer(key: str) -> None:
+FORGOTTEN = [
+    pytest.param(["cluster/a", "a"], [[1, 0, 0, 0], [1, 0, 0, 0]], id="health-first"),
+    pytest.param(["a", "cluster/a"], [[1, 0, 1, 0], [1, 0, 0, 0]], id="inventory-first"),
+]
+
+
+@pytest.mark.parametrize(("keys", "counts"), FORGOTTEN)
+def test_a_cluster_that_is_forgotten_leaves_its_site_and_with_its_health_the_fleet(
+    keys: list[str], counts: list[list[int]]
+) -> None:
     fleet = Fleet().is_at("a", site="ber").is_so("a", "failing").is_so("b", "healthy")
-    fleet.feed(key=key, tombstone=True)
-    assert fleet.latest["site/ber"] is None
-    assert fleet.members("fleet/all") == [1, 0, 0, 0]
-    assert "member/a" not in fleet.cells
+    for key, expected in zip(keys, counts, strict=True):
+        fleet.feed(key=key, tombstone=True)
+        assert fleet.latest["site/ber"] is None
+        assert fleet.members("fleet/all") == expected
+    assert set(fleet.cells) == {"member/b", "fleet/all"}
+
+
+def test_a_fact_between_the_two_does_not_bring_a_cluster_back() -> None:
+    fleet = Fleet().is_at("a", site="ber").is_so("a", "unknown", 5)
+    fleet.feed(key="a", tombstone=True).is_so("a", "unknown", 6).feed(key="cluster/a", tombstone=True)
+    assert set(fleet.cells) == {"fleet/all"}
+    assert fleet.members("fleet/all") == [0, 0, 0, 0]
+
+
+def test_where_a_cluster_is_that_has_no_health_yet_is_let_go_too() -> None:
+    fleet = Fleet().is_at("a", site="ber").feed(key="a", tombstone=True)
+    assert not fleet.cells
 
 
 def test_the_last_cluster_leaves_an_unknown_fleet() -> None:
