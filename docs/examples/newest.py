@@ -11,7 +11,7 @@ import asyncio
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 TOPIC = "abdrift.fleet.health.v1"
 
@@ -19,12 +19,12 @@ TOPIC = "abdrift.fleet.health.v1"
 async def main(servers: str, *, once: bool) -> None:
     """Print every cluster's health as it stands, then each change."""
     newest: dict[str, dict[str, Any]] = {}
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        TOPIC, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
+    )
     await consumer.start()
     try:
-        partitions = [TopicPartition(TOPIC, number) for number in await numbers(consumer)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
+        ends = await consumer.end_offsets(consumer.assignment())
         # By position: where compaction took the last record away, none comes with the offset before the end.
         while any([await consumer.position(partition) < end for partition, end in ends.items()]):
             await changed(consumer, newest)
@@ -35,12 +35,6 @@ async def main(servers: str, *, once: bool) -> None:
                 tell(key, newest)
     finally:
         await consumer.stop()
-
-
-async def numbers(consumer: AIOKafkaConsumer) -> list[int]:
-    """Return the topic's partitions, once the broker has told of them."""
-    await consumer.topics()
-    return sorted(consumer.partitions_for_topic(TOPIC) or [])
 
 
 async def changed(consumer: AIOKafkaConsumer, newest: dict[str, dict[str, Any]]) -> list[str]:
