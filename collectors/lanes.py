@@ -281,7 +281,8 @@ class Lane:
             await self._deliver(halves)
             return
         self._sequence += 1
-        refused = await self._send_until_acknowledged(frame)
+        with telemetry.FRAME_SECONDS.labels(self.target.signal.name).time():
+            refused = await self._send_until_acknowledged(frame)
         for _ in rows:
             self._under_way.popleft()
         self._released(rows, refused)

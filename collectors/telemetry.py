@@ -1,15 +1,21 @@
 """What collectors count. Each metric is declared once, here.
 
-Every metric carries the source (`kubernetes/edge-0042`, `git`). What is left out on purpose is *suppressed*, what is
-lost is *dropped*; each has a reason.
+Every counter and gauge carries the source (`kubernetes/edge-0042`, `git`). What is left out on purpose is *suppressed*,
+what is lost is *dropped*; each has a reason.
 """
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 ROWS = Counter("abdrift_collector_rows", "Rows handed to frames.", ["source", "signal", "op"])
 FRAMES = Counter("abdrift_collector_frames", "Frames acknowledged by Kafka.", ["source", "signal"])
 FRAME_BYTES = Counter(
     "abdrift_collector_frame_bytes", "Bytes of acknowledged frames, compressed.", ["source", "signal"]
+)
+FRAME_SECONDS = Histogram(
+    # Of one source there may be ten thousand, so this is of all.
+    "abdrift_collector_frame_seconds",
+    "From a closed frame to its acknowledgement, by Kafka or by the disk that spools it, every further try included.",
+    ["signal"],
 )
 SEND_ERRORS = Counter("abdrift_collector_send_errors", "Sends that failed and were tried again.", ["source", "error"])
 DROPPED = Counter("abdrift_collector_rows_dropped", "Rows lost.", ["source", "reason"])

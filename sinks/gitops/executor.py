@@ -5,7 +5,7 @@ Everything it meets is behind three small protocols, so that a test can hold eac
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -64,6 +64,13 @@ class Run:
     revision: int = 0
     times: dict[str, int] = field(default_factory=dict)
     applied: str | None = None
+
+    def steps(self) -> Iterator[tuple[str, float]]:
+        """Yield each step that was reached, with the seconds since the one before; the first since the command."""
+        before_ms = to_ms(self.command.issued_at)
+        for name, at_ms in sorted(self.times.items(), key=lambda item: item[1]):
+            yield name.removesuffix("_at"), max(0, at_ms - before_ms) / 1000
+            before_ms = at_ms
 
 
 class CommandFailed(Exception):  # noqa: N818  named for what happened
@@ -169,6 +176,8 @@ class Executor:
         if result is not OutcomeResult.ACCEPTED:
             run.times["finished_at"] = self._clock()
             telemetry.OUTCOMES.labels(result.value).inc()
+            for step, seconds in run.steps():
+                telemetry.STEP_SECONDS.labels(step).observe(seconds)
         outcome = Outcome(
             command_id=command.command_id,
             revision=run.revision,

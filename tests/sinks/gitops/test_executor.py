@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from abdrift.clock import to_datetime
+from abdrift.clock import to_datetime, to_ms
 from abdrift.facts.commands import Outcome, Verb
 from abdrift.kubeapi import KubeApiError
 from sinks.gitops import flux
 from sinks.gitops.config import GitOpsConfig
-from sinks.gitops.executor import Executor
+from sinks.gitops.executor import Executor, Run
 from sinks.gitops.verify import Position
 from tests.sinks.gitops.builders import NOW_MS, TRUST, UID, command, kustomization, signed
 
@@ -111,6 +111,17 @@ async def test_a_command_is_accepted_carried_out_and_seen_corrected() -> None:
     times = [last.issued_at, last.received_at, last.patched_at, last.handled_at, last.ready_at, last.corrected_at]
     assert times == sorted(times)
     assert {subject for subject, _ in bench.published} == {"c1"}
+
+
+async def test_the_time_of_each_step_is_counted_from_the_one_before_it() -> None:
+    run = Run(command(), Position(0, 0))
+    issued_ms = to_ms(run.command.issued_at)
+    # The findings' end may be known before the controller says that it is ready.
+    after = {"received_at": 50, "patched_at": 80, "ready_at": 400, "corrected_at": 300, "finished_at": 410}
+    run.times = {name: issued_ms + ms for name, ms in after.items()}
+    assert dict(run.steps()) == {
+        "received": 0.05, "patched": 0.03, "corrected": 0.22, "ready": 0.1, "finished": 0.01,
+    }  # fmt: skip
 
 
 async def test_with_source_asks_the_source_first() -> None:
