@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from abdrift.clock import wall_clock_ms
 from abdrift.configuration import ConfigurationError
 from abdrift.facts.inventory import ClusterInventory
 from abdrift.kafka import KafkaSettings, partition_count, producer
+from abdrift.signals.objects import ObjectRow
 from abdrift.topics import FLEET_INVENTORY, OBJECTS
 from abdrift.urls import masked
 from collectors.delivery import kafka_send
@@ -24,12 +26,24 @@ from collectors.framing import Framer, FramerSettings
 from collectors.git.checkouts import checked_out
 from collectors.git.config import GitConfig
 from collectors.git.remotes import RemoteError
-from collectors.inventory import SOURCE, Plan, Record, cluster_api, das_schiff, fleet_file, merged, planned
+from collectors.inventory import (
+    SOURCE,
+    Plan,
+    Record,
+    cluster_api,
+    das_schiff,
+    fleet_file,
+    merged,
+    planned,
+    withdrawals,
+)
 from collectors.kubernetes.config import KubernetesConfig
+from streams.forgetting import WITHDRAWN_MS
 
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _FETCH_SECONDS = 300.0
 """For each of git's commands."""
+_MAX_REASON_CHARACTERS = 200
 _UNSOUND = 2
 """Exit status where something was declared that could not be used."""
 
@@ -38,6 +52,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     group = typer.Typer(help="Declare which clusters there are, and see them.", no_args_is_help=True)
     group.command("sync")(with_kafka(sync))
+    group.command("withdraw")(with_kafka(withdraw))
     group.command("show")(with_kafka(show))
     app.add_typer(group, name="inventory")
 
@@ -72,13 +87,42 @@ def sync(
             "If that is meant, say so by --withdraw"
         )
     if not dry_run:
-        asyncio.run(_say(kafka, plan))
+        asyncio.run(_say(kafka, plan.rows))
     if as_json:
         typer.echo(orjson.dumps(plan.facts()))
     else:
         _tell(plan)
     if plan.inventory.refused or plan.inventory.contradictions:
         raise typer.Exit(_UNSOUND)
+
+
+def withdraw(
+    kafka: KafkaSettings,
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Clusters, as `abdrift inventory show` says.")],
+    reason: Annotated[str, typer.Option(help="Why, for people who look at the inventory until it is forgotten.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be said, and say nothing.")] = False,
+    as_json: _JSON = False,
+) -> None:
+    """Say that clusters are gone for good. Each is forgotten once it is silent, with all that was found of it.
+
+    Stop its agent, or take it off its hub, and take it out of what `abdrift inventory sync` reads: that would declare
+    it again. Until it is forgotten declaring it takes this back; one that reports later starts afresh.
+    """
+    if len(reason) > _MAX_REASON_CHARACTERS:
+        raise typer.BadParameter(f"say it in {_MAX_REASON_CHARACTERS} characters", param_hint="--reason")
+    names = sorted(set(names))
+    known = asyncio.run(_known(kafka))
+    if strangers := [name for name in names if name not in known]:
+        printing.fail(
+            f"no inventory names {', '.join(strangers)}, and no agent ever spoke for it: nothing is said. "
+            "`abdrift inventory show` lists the clusters there are"
+        )
+    if not dry_run:
+        asyncio.run(_say(kafka, partial(withdrawals, names, reason)))
+    if as_json:
+        typer.echo(orjson.dumps({"withdrawn": names, "reason": reason}))
+    else:
+        _tell_withdrawn([known[name] for name in names])
 
 
 def show(kafka: KafkaSettings, as_json: _JSON = False) -> None:
@@ -90,11 +134,13 @@ def show(kafka: KafkaSettings, as_json: _JSON = False) -> None:
     table = Table("cluster", "declared", "last seen", "labels", box=None, pad_edge=False)
     for name, each in sorted(known.items()):
         labels = " ".join(f"{label}={value}" for label, value in each.labels.items())
-        seen = f"{each.last_seen:%Y-%m-%d %H:%M:%S}" if each.last_seen else "never"
-        table.add_row(name, "yes" if each.declared else "no", seen, labels)
+        declared = "yes" if each.declared else "no" if each.withdrawn is None else "withdrawn"
+        table.add_row(name, declared, _last_seen(each), labels)
     console = Console(highlight=False)
     console.print(table)
     for name, each in sorted(known.items()):
+        if each.withdrawn:
+            console.print(f"{name}: withdrawn, {each.withdrawn}", style="yellow")
         for said in each.contradictions:
             words = f"{name}: {said.label} is {said.inventory!r} by the inventory and {said.agent!r} by the agent"
             console.print(words, style="yellow")
@@ -144,17 +190,28 @@ async def _known(kafka: KafkaSettings) -> Mapping[str, ClusterInventory]:
     return found
 
 
-async def _say(kafka: KafkaSettings, plan: Plan) -> None:
+async def _say(kafka: KafkaSettings, rows: Callable[[int], Sequence[ObjectRow]]) -> None:
+    """Deliver the rows that are made for now."""
     now_ms = wall_clock_ms()
     settings = FramerSettings(partitions=await partition_count(kafka, OBJECTS.name))
     async with (
         producer(kafka, linger_ms=0) as client,
         Framer(SOURCE, now_ms, kafka_send(client), settings) as framer,
     ):
-        await framer.deliver(plan.rows(now_ms))
+        await framer.deliver(rows(now_ms))
 
 
 def _tell(plan: Plan) -> None:
     typer.echo(f"{len(plan.inventory.clusters)} clusters declared, {len(plan.withdrawn)} withdrawn")
     for line in (*map(str, plan.inventory.contradictions), *plan.inventory.refused):
         typer.echo(f"left out: {line}", err=True)
+
+
+def _tell_withdrawn(clusters: Sequence[ClusterInventory]) -> None:
+    for each in clusters:
+        typer.echo(f"{each.cluster.name} is withdrawn; it was last seen {_last_seen(each)}")
+    typer.echo(f"Each is forgotten {WITHDRAWN_MS // 60_000} minutes after it is silent")
+
+
+def _last_seen(cluster: ClusterInventory) -> str:
+    return f"{cluster.last_seen:%Y-%m-%d %H:%M:%S}" if cluster.last_seen else "never"

@@ -7,7 +7,7 @@ rows of them, which the drift step joins to what agents say.
 Forbidden here: deciding between readers that contradict each other. What is contradicted is left out and said.
 """
 
-from collectors.inventory.plans import SOURCE, Plan, planned
+from collectors.inventory.plans import SOURCE, Plan, planned, withdrawals
 from collectors.inventory.records import Contradiction, Inventory, Record, merged
 
-__all__ = ["SOURCE", "Contradiction", "Inventory", "Plan", "Record", "merged", "planned"]
+__all__ = ["SOURCE", "Contradiction", "Inventory", "Plan", "Record", "merged", "planned", "withdrawals"]

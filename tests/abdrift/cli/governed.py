@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from abdrift import provision
 from abdrift.cli import command, policy, stored
 from abdrift.cloudevents import CloudEvent
-from abdrift.kafka import KafkaSettings
+from abdrift.kafka import KafkaSettings, producer
 from abdrift.keyring import Keyring
 from abdrift.partitions import FLEET_SCOPE, partition_of
 from abdrift.topics import Topic
@@ -50,6 +50,14 @@ class Governed:
         count = topic.partitions(PARTITIONS)
         placed = [(partition_of(e.cluster or FLEET_SCOPE, count) if count > 1 else 0, e) for e in events]
         asyncio.run(stored.write(self.settings, topic, placed))
+
+    def bury(self, topic: Topic, key: str) -> None:
+        """Write a tombstone of a cluster's key as the streams would."""
+        asyncio.run(self._bury(topic, key))
+
+    async def _bury(self, topic: Topic, key: str) -> None:
+        async with producer(self.settings) as client:
+            await client.send_and_wait(topic.name, None, key.encode(), partition=partition_of(key, PARTITIONS))
 
     def read(self, topic: Topic) -> list[stored.Stored]:
         """Read a topic."""

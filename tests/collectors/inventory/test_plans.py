@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from abdrift.signals.objects import InventoryDetail, decode_detail
-from collectors.inventory import Inventory, planned
+from collectors.inventory import Inventory, planned, withdrawals
 
 
 def test_what_is_declared_and_what_is_not_any_more_is_said() -> None:
@@ -12,9 +12,14 @@ def test_what_is_declared_and_what_is_not_any_more_is_said() -> None:
     assert told == {
         "a": InventoryDetail(labels={"site": "ber-1"}),
         "b": InventoryDetail(),
-        "c": InventoryDetail(withdrawn=True),
+        "c": InventoryDetail(withdrawn=True, reason="the inventory that was synchronised does not name it any more"),
     }
     assert {(row.op, row.observed_ms) for row in plan.rows(7)} == {("inventory", 7)}
+
+
+def test_clusters_that_are_gone_are_withdrawn_with_the_reason() -> None:
+    told = {row.cluster: decode_detail(row, InventoryDetail) for row in withdrawals(("a", "b"), "sold", 7)}
+    assert told == dict.fromkeys("ab", InventoryDetail(withdrawn=True, reason="sold"))
 
 
 @pytest.mark.parametrize(
