@@ -44,7 +44,9 @@ def test_clusters_are_withdrawn_with_the_reason(governed: Governed) -> None:
     shown = governed.run("inventory", "withdraw", NAMES[1], NAMES[0], "--reason", "site closed").stdout
     assert f"{NAMES[0]} is withdrawn; it was last seen 2027-" in shown
     assert "forgotten 10 minutes after it is silent" in shown
-    assert [said(governed, name) for name in NAMES[:2]] == [[{"withdrawn": True, "reason": "site closed"}]] * 2
+    assert [said(governed, name) for name in NAMES[:2]] == [
+        [{"labels": {}, "withdrawn": True, "reason": "site closed"}]
+    ] * 2
 
 
 def test_nothing_is_said_of_any_where_one_is_not_known(governed: Governed) -> None:
