@@ -10,6 +10,7 @@ import orjson
 
 from abdrift import __version__
 from abdrift.cloudevents import CloudEvent
+from abdrift.contract import strimzi
 from abdrift.contract.asyncapi_page import asyncapi_page
 from abdrift.contract.page import page
 from abdrift.topics import FACT_TYPES, TOPICS, FactType, Format, Topic
@@ -69,6 +70,8 @@ def documents() -> dict[str, bytes]:
     schemas = {f"{_SCHEMAS}/{name}.json": _pretty(schema(fact)) for name, fact in FACT_TYPES.items()}
     return schemas | {
         "deploy/contracts/asyncapi.json": _pretty(described),
+        "deploy/strimzi/topics.yaml": strimzi.topics().encode(),
+        "deploy/strimzi/users.yaml": strimzi.access().encode(),
         "docs/asyncapi.html": asyncapi_page(described).encode(),
         "docs/contract.md": page().encode(),
     }

@@ -1,6 +1,6 @@
 """`docs/contract.md`: the contract for people. What is the same for all topics stands in `reading.md`, `frames.md`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
 import orjson
@@ -115,7 +115,7 @@ def _signal(signal: Signal) -> str:
     return about + _rows(("column", "type", "always there"), rows)
 
 
-def _doc(schema: dict[str, object]) -> str:
+def _doc(schema: Mapping[str, object]) -> str:
     return " ".join(str(schema.get("description", "")).split())
 
 

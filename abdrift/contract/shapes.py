@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -27,14 +28,16 @@ class Field:
     description: str
 
 
-def schema_of(fact: FactType) -> dict[str, Any]:
+@cache
+def schema_of(fact: FactType) -> Mapping[str, Any]:
     """Return the JSON Schema of a fact's `data`."""
     return fact.model.model_json_schema(mode="serialization")
 
 
-def definitions() -> dict[str, dict[str, Any]]:
+@cache
+def definitions() -> Mapping[str, Mapping[str, Any]]:
     """Return the shapes that facts are made of, by name: objects and enumerations, sorted."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for fact in FACT_TYPES.values():
         for name, definition in schema_of(fact).get("$defs", {}).items():
             assert found.setdefault(name, definition) == definition, f"two shapes are named {name}"

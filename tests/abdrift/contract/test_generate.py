@@ -13,19 +13,20 @@ from abdrift.topics import FACT_TYPES, TOPICS, Format
 from tests.contract.validate import validate_record
 
 ROOT = Path(__file__).parents[3]
+DOCUMENTS = documents()
 
 
-@pytest.mark.parametrize("path", sorted(documents()))
+@pytest.mark.parametrize("path", sorted(DOCUMENTS))
 def test_committed_document_is_current(path: str) -> None:
     committed = ROOT / path
     assert committed.exists(), "run: make contracts"
-    assert committed.read_bytes() == documents()[path], "run: make contracts"
+    assert committed.read_bytes() == DOCUMENTS[path], "run: make contracts"
 
 
 def test_no_stale_documents() -> None:
     folder = "deploy/contracts"
     committed = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*.json")}
-    assert committed == {path for path in documents() if path.startswith(folder)}
+    assert committed == {path for path in DOCUMENTS if path.startswith(folder)}
 
 
 @pytest.mark.parametrize("name", sorted(FACT_TYPES))
@@ -49,7 +50,7 @@ def test_asyncapi_references_resolve() -> None:
                 assert isinstance(node, dict)
                 node = node[part]
         else:
-            assert f"deploy/contracts/{ref}" in documents()
+            assert f"deploy/contracts/{ref}" in DOCUMENTS
 
 
 def test_every_topic_is_a_channel_with_messages() -> None:
@@ -66,14 +67,14 @@ def test_compacted_topics_are_never_deleted_from(topic) -> None:  # noqa: ANN001
 
 
 def test_schemas_are_json() -> None:
-    for path, content in documents().items():
+    for path, content in DOCUMENTS.items():
         if path.endswith(".json"):
             orjson.loads(content)
 
 
 @pytest.mark.parametrize("page", ["docs/contract.md", "docs/asyncapi.html"])
 def test_a_page_tells_of_every_topic_and_leads_nowhere_in_vain(page: str) -> None:
-    text = documents()[page].decode()
+    text = DOCUMENTS[page].decode()
     assert [topic.name for topic in TOPICS if topic.name not in text] == []
     assert [name for name in FACT_TYPES if name not in text] == []
     if page.endswith(".md"):
