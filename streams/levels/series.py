@@ -81,12 +81,13 @@ class Series:
 
     def families(self, cluster: int, metric: str, labels: Sequence[str]) -> list[Family]:
         """Return the members of a metric's series, or a reason of `REASONS` where one has none."""
-        known = self._families.setdefault(cluster, {}).setdefault(metric, {})
+        known = self._of(cluster, metric)
         found = list(map(known.get, labels))
         new = [text for text, family in zip(labels, found, strict=True) if family is None]
         if new:
             if len(self._remembered) + len(self._turned_away) + len(new) > MAX_REMEMBERED:
                 self._forget(self._remembered, self._turned_away)
+                known = self._of(cluster, metric)
             self._learn(cluster, metric, new)
         return [known[text] if family is None else family for text, family in zip(labels, found, strict=True)]
 
@@ -106,12 +107,11 @@ class Series:
         for member in members:
             gone = self._members.pop(member)
             self._counts[gone.cluster] -= 1
-            of_metric = self._families.get(gone.cluster, {}).get(gone.metric, {})
             key = (gone.cluster, gone.metric, gone.labels)
-            family = tuple(one for one in self._kept.pop(key, of_metric.pop(gone.labels, ())) if one != member)
+            family = tuple(one for one in self._kept.pop(key, self._drop(key)) if one != member)
             if family:
                 self._kept[key] = family
-        self._tidy()
+        self._counts = {cluster: count for cluster, count in self._counts.items() if count}
 
     def declare(self, rules: Rules) -> None:
         """Put other rules in force; members of rules that are gone were removed before."""
@@ -174,15 +174,25 @@ class Series:
 
     def _forget(self, *remembered: list[_Key]) -> None:
         for keys in remembered:
-            for cluster, metric, text in keys:
-                del self._families[cluster][metric][text]
+            for key in keys:
+                self._drop(key)
             keys.clear()
 
-    def _tidy(self) -> None:
-        """Drop what has become empty."""
-        for cluster in [cluster for cluster, of_cluster in self._families.items() if not any(of_cluster.values())]:
-            del self._families[cluster]
-        self._counts = {cluster: count for cluster, count in self._counts.items() if count}
+    def _of(self, cluster: int, metric: str) -> dict[str, Family]:
+        """Return a metric's families by labels, to be written to. It goes once it is empty."""
+        return self._families.setdefault(cluster, {}).setdefault(metric, {})
+
+    def _drop(self, key: _Key) -> Family:
+        """Forget a series' family and return it."""
+        cluster, metric, text = key
+        of_cluster = self._families.get(cluster, {})
+        of_metric = of_cluster.get(metric, {})
+        family = of_metric.pop(text, ())
+        if not of_metric:
+            of_cluster.pop(metric, None)
+        if not of_cluster:
+            self._families.pop(cluster, None)
+        return family
 
 
 def _parsed(text: str) -> dict[str, str] | None:

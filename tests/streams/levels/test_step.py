@@ -275,6 +275,15 @@ class TestBounds:
         assert partition.passed_over == {"no-rule": 36}
         assert len(partition.opened.state.series._remembered) <= 10
 
+    def test_metrics_of_no_rule_are_remembered_up_to_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(series, "MAX_REMEMBERED", 10)
+        partition = Partition().tell((T0 - 1, policy(rule())))
+        for n in range(9):
+            rows = [sample(metric=f"metric_{n}_{m}") for m in range(4)]
+            partition.tell((T0 + n, frame(*rows, sequence=n)))
+        assert partition.passed_over == {"no-rule": 36}
+        assert sum(map(len, partition.opened.state.series._families.values())) <= 10
+
     @pytest.mark.parametrize(
         ("labels", "reason"),
         [
