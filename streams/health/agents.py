@@ -41,7 +41,7 @@ def declared(work: Work, name: str, detail: InventoryDetail) -> None:
     One that is withdrawn is forgotten: once it is silent, or at once where nobody has ever seen anything of it.
     """
     before = work.cluster(name)
-    cluster = msgspec.structs.replace(before, declared=not detail.withdrawn, withdrawn=detail.withdrawn)
+    cluster = msgspec.structs.replace(before, undeclared=False, withdrawn=detail.withdrawn)
     work.put_cluster(_planned(work, cluster))
     if not detail.withdrawn:
         wholes.touch_cluster(work, name)
@@ -86,7 +86,7 @@ def notice_silence(work: Work, cluster: Cluster) -> None:
 
 def _planned(work: Work, cluster: Cluster) -> Cluster:
     """Return a cluster with when it is forgotten, where it is silent and no inventory names it."""
-    may_leave = cluster.silent and not cluster.declared
+    may_leave = cluster.silent and (cluster.undeclared or cluster.withdrawn)
     forget_ms = work.now_ms + limit_ms(withdrawn=cluster.withdrawn) if may_leave else 0
     return msgspec.structs.replace(cluster, forget_ms=forget_ms)
 

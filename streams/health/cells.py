@@ -68,10 +68,10 @@ class Cluster(msgspec.Struct, frozen=True, tag="cluster"):
     """Until the first heartbeat, and again when heartbeats stay away: nothing vouches for what was seen."""
     lost: dict[str, str] = {}
     """Kinds that cannot be seen, with the reason."""
-    declared: bool = False
-    """Whether an inventory names it."""
+    undeclared: bool = False
+    """Whether no inventory has ever named it. Not said of clusters from before this was noted."""
     withdrawn: bool = False
-    """Whether one did, or somebody said that it is gone."""
+    """Whether somebody said that it is gone, and no inventory named it since."""
     forget_ms: int = 0
     """When it is forgotten unless it is heard of or declared before; 0 while it is."""
 

@@ -55,7 +55,7 @@ class Work:
         """Return what is known of a cluster; from now on it is one of this partition's."""
         known = self.cells.get(cluster_key(name), Cluster)
         if known is None:
-            known = Cluster(name=name, forget_ms=self.now_ms + limit_ms(withdrawn=False))
+            known = Cluster(name=name, undeclared=True, forget_ms=self.now_ms + limit_ms(withdrawn=False))
             self.put_cluster(known)
         return known
 
