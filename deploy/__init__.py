@@ -1,0 +1,1 @@
+"""What Abdrift is run with: configurations, rules, dashboards, rights, contracts. Forbidden here: Abdrift itself."""

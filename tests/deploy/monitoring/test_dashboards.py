@@ -1,0 +1,83 @@
+"""`deploy/grafana`: the JSON is what the code makes, and names nothing that is not there."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.grafana import generate
+from tests.deploy.monitoring import declared
+
+FOLDER = Path(__file__).parents[3] / "deploy" / "grafana"
+BOARDS = generate.dashboards()
+EACH = pytest.mark.parametrize("uid", BOARDS)
+BUILT_IN = {"__rate_interval", "__data", "__field"}
+
+
+def board(uid: str) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(BOARDS[uid])
+    return made
+
+
+@EACH
+def test_the_committed_file_is_what_the_code_makes(uid: str) -> None:
+    assert (generate.FOLDER / f"{uid}.json").read_text() == BOARDS[uid], "run python -m deploy.grafana"
+
+
+def test_no_file_is_left_of_a_dashboard_that_is_no_more() -> None:
+    assert {file.stem for file in generate.FOLDER.iterdir()} == set(BOARDS)
+
+
+@EACH
+def test_every_metric_that_a_dashboard_names_is_exposed(uid: str) -> None:
+    named = [query for _, query in generate.queries(BOARDS[uid])]
+    named += [one["query"] for one in board(uid)["templating"]["list"] if one["type"] == "query"]
+    assert not [wrong for query in named for wrong in declared.lacking(query)]
+    assert len(named) > 5
+
+
+@EACH
+def test_every_variable_that_a_dashboard_uses_is_its_own(uid: str) -> None:
+    own = {one["name"] for one in board(uid)["templating"]["list"]}
+    used = set(re.findall(r"\$\{?(\w+)", BOARDS[uid].replace("var-", "")))
+    assert used <= own | BUILT_IN
+    assert own >= {"datasource", "kibana"}
+
+
+@EACH
+def test_links_within_grafana_lead_to_dashboards_and_set_their_variables(uid: str) -> None:
+    for link, asked in re.findall(r'"/d/([\w-]+)\??([^"]*)"', BOARDS[uid]):
+        names = {one["name"] for one in board(link)["templating"]["list"]}
+        assert set(re.findall(r"var-(\w+)", asked)) <= names
+
+
+@EACH
+def test_panels_lie_beside_each_other(uid: str) -> None:
+    cells = [
+        (x, y)
+        for panel in generate.panels(board(uid))
+        for at in [panel["gridPos"]]
+        for x, y in itertools.product(range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"]))
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+@EACH
+def test_a_panel_says_what_it_shows(uid: str) -> None:
+    shown = [panel for panel in generate.panels(board(uid)) if panel["type"] != "row"]
+    assert all(panel["title"] and panel["description"].endswith(".") for panel in shown)
+
+
+@pytest.mark.parametrize("kind", ["datasources", "dashboards"])
+def test_provisioning_is_there(kind: str) -> None:
+    (file,) = (FOLDER / "provisioning" / kind).glob("*.yaml")
+    read = yaml.safe_load(file.read_text())
+    assert read["apiVersion"] == 1
+    assert len(read["providers" if kind == "dashboards" else kind]) == 1
