@@ -7,7 +7,7 @@ from typing import Any
 
 from abdrift.clock import parse_rfc3339_ms
 from abdrift.cloudevents import CloudEvent
-from abdrift.topics import BREAKER, COMMAND, DECISION, FINDING, HEALTH, OUTCOME, VERDICT
+from abdrift.topics import BREAKER, COMMAND, DECISION, FINDING, HEALTH, INCIDENT, OUTCOME, VERDICT
 
 _LINES = 200
 
@@ -18,7 +18,7 @@ class Line:
 
     at: str
     what: str
-    """found, closed, commanded, refused, waiting, outcome."""
+    """incident, found, closed, commanded, refused, waiting, outcome."""
     cluster: str
     text: str
 
@@ -34,7 +34,9 @@ class Observed:
     findings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Every finding seen, newest revision, by id."""
     told_ms: dict[str, int] = field(default_factory=dict)
-    """When Kafka took the first fact of each finding, in milliseconds since the epoch."""
+    """When Kafka took the first fact of each finding and of each incident, in milliseconds since the epoch."""
+    incidents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Every incident seen, newest revision, by id."""
     verdicts: dict[str, str] = field(default_factory=dict)
     """What is known of each GitOps object, by verdict id."""
     commands: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -54,6 +56,9 @@ class Observed:
         elif event.type == FINDING.name:
             self.told_ms.setdefault(event.subject, append_ms)
             self._finding(event, data, cluster)
+        elif event.type == INCIDENT.name:
+            self.told_ms.setdefault(event.subject, append_ms)
+            self._incident(event, data)
         elif event.type == VERDICT.name:
             self.verdicts[event.subject] = data["verdict"]
         elif event.type == COMMAND.name:
@@ -84,6 +89,15 @@ class Observed:
             self.awaiting.pop(event.subject, None)
             self._line(event, "closed", f"{data['kind']}: {named(data['object'])} {data.get('closed_because', '')}")
         assert cluster == data["cluster"]["name"], "a finding's envelope names its cluster"
+
+    def _incident(self, event: CloudEvent, data: Mapping[str, Any]) -> None:
+        before = self.incidents.get(event.subject)
+        if before is not None and before["revision"] >= data["revision"]:
+            return
+        self.incidents[event.subject] = data
+        if before is None or before["state"] != data["state"]:
+            ended = f" ({data['closed_because']})" if data["state"] == "closed" else ""
+            self._line(event, "incident", f"{data['title']}{ended}")
 
     def _decision(self, event: CloudEvent, data: Mapping[str, Any], cluster: str) -> None:
         self.decisions[data["result"]] += 1

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ import typer
 from rich.console import Console
 
 from abdrift.broker import BrokerError
-from abdrift.cli import printing
+from abdrift.cli import demo_figures, printing
 from abdrift.cli.facts import follow, rows
 from abdrift.cli.live import Camera, drawn, fetching, is_drawable, program
 from abdrift.cli.pipeline import Pipeline, PipelineSpec, running
@@ -27,12 +28,32 @@ from abdrift.cli.steering import approve, publish_policy
 from abdrift.cli.view import Phase, Scene, View
 from abdrift.clock import wall_clock_ms
 from abdrift.facts.commands import Verb
-from abdrift.facts.governance import Backoff, Breaker, Budget, Budgets, DriftAllowance, Limits, Mode, Policy, Rule
+from abdrift.facts.governance import (
+    Backoff,
+    Breaker,
+    Budget,
+    Budgets,
+    DriftAllowance,
+    IncidentThresholds,
+    Limits,
+    Mode,
+    Policy,
+    Rule,
+)
 from abdrift.fleet import Fleet, Member
 from abdrift.kubeapi import Credentials, KubeApi, Resource
-from abdrift.observed import Observed, percentiles
+from abdrift.observed import Observed
 from abdrift.processes import ChildFailed
-from abdrift.simulation import FaultInjector, FleetSpec, Ledger, SimulatedFleet, Verdict, plan
+from abdrift.simulation import (
+    FaultInjector,
+    FaultKind,
+    FleetSpec,
+    Ledger,
+    SimulatedFleet,
+    Verdict,
+    judge_incidents,
+    plan,
+)
 from abdrift.simulation.spec import cluster_labels
 
 _BASELINE_SECONDS = (60.0, 1.2)
@@ -65,7 +86,29 @@ POLICY = Policy(
     backoff=Backoff(initial_seconds=1, max_seconds=10),
     limits=Limits(max_evidence_age_seconds=30),
     allowance=DriftAllowance(behind_after_seconds=1, suspended_after_seconds=1),
+    incidents=IncidentThresholds(quiet_seconds=5),
 )
+_EARLY_PERCENT = 40
+"""Of the clusters, that get a change of the shared repository first: 80 of 200."""
+
+
+class Plan(StrEnum):
+    """What is done to the fleet."""
+
+    EVERYTHING = "everything"
+    BAD_REVISION = "bad-revision"
+
+    @property
+    def kinds(self) -> tuple[FaultKind, ...]:
+        """The kinds of faults."""
+        if self is Plan.BAD_REVISION:
+            return (FaultKind.BAD_REVISION, FaultKind.REVERTED)
+        return tuple(FaultKind)
+
+    @property
+    def wants_baselines(self) -> bool:
+        """Whether it edits objects, of which must be known what Git last applied."""
+        return self is Plan.EVERYTHING
 
 
 def register(app: typer.Typer) -> None:
@@ -79,6 +122,7 @@ class _Show:
 
     clusters: int
     sites: dict[str, str]
+    plan: Plan
     announce: Callable[[str], None]
     """Told of each phase and of the hint, for where no view is drawn."""
     seen: Observed = field(default_factory=Observed)
@@ -124,7 +168,7 @@ class _Show:
         """Judge again now and then: a twentieth of the time at most goes into it, however large the fleet."""
         began = time.monotonic()
         if self._judged is None or began >= self._judge_after:
-            self._judged = self.ledger.judge(observed_findings(self.seen))
+            self._judged = self.ledger.judge(demo_figures.observed_findings(self.seen))
             ended = time.monotonic()
             self._judge_after = ended + max(1.0, 20 * (ended - began))
         return self._judged
@@ -133,6 +177,9 @@ class _Show:
 def demo(
     clusters: Annotated[int, typer.Option(min=1, max=1000, help="How many clusters to simulate.")] = 50,
     seconds: Annotated[float, typer.Option(min=5, help="How long faults are made.")] = 90.0,
+    chosen: Annotated[
+        Plan, typer.Option("--plan", help="Faults of every kind, or one bad revision for two clusters of five.")
+    ] = Plan.EVERYTHING,
     seed: Annotated[int, typer.Option(help="The same seed makes the same fleet and the same faults.")] = 1,
     data: Annotated[
         Path | None, typer.Option(help="Keep Kafka's data, state and logs here instead of a temporary folder.")
@@ -145,17 +192,18 @@ def demo(
 ) -> None:
     """Run everything on a simulated fleet: Kafka, collectors, streams, governor and sinks, and faults to find.
 
-    Hand edits, deletions, suspends, bad commits, silence and event storms are made by plan; at the end what was found
-    is judged against that plan.
+    Hand edits, deletions, suspends, bad commits, silence and event storms are made by plan, and a bad revision is
+    rolled out; at the end what was found is judged against that plan.
 
-    Exit status: 0 where all was found and corrected, 1 where the demo could not run, 3 where a fault was missed, a
-    finding was a false alarm or a correction was lost, 130 where it was stopped.
+    Exit status: 0 where all was found and corrected, 1 where the demo could not run, 3 where a fault or an incident
+    was missed, a finding or an incident was a false alarm or a correction was lost, 130 where it was stopped.
     """
     errors, console = Console(stderr=True), Console()
     directory = data or Path(tempfile.mkdtemp(prefix="abdrift-demo-"))
     keep = data is not None
-    spec = FleetSpec(clusters=clusters, seed=seed)
-    show = _Show(clusters, {name: labels["site"] for name, labels in cluster_labels(spec).items()}, _announcer(errors))
+    spec = FleetSpec(clusters=clusters, seed=seed, early=clusters * _EARLY_PERCENT // 100)
+    sites = {name: labels["site"] for name, labels in cluster_labels(spec).items()}
+    show = _Show(clusters, sites, chosen, _announcer(errors))
     if as_json or is_drawable(console):
         show.announce = lambda _: None
     camera = Camera(record, f"abdrift demo --clusters {clusters}") if record else None
@@ -177,8 +225,8 @@ def demo(
     if as_json:
         typer.echo(orjson.dumps(figures).decode())
     else:
-        _print(console, figures)
-    if figures["missed"] or figures["false_alarms"] or figures["lost"]:
+        demo_figures.show(console, figures)
+    if any(figures[name] for name in demo_figures.FAULTY):
         raise typer.Exit(3)
 
 
@@ -265,7 +313,7 @@ async def _played(
     spec = fleet.spec
     injector = FaultInjector(fleet)
     show.ledger = injector.ledger
-    faults = plan(spec.seed, spec, seconds)
+    faults = plan(spec.seed, spec, seconds, kinds=show.plan.kinds)
     show.planned = len(faults)
     show.hint = f"{program()} topics cat fleet.drift --follow --kafka {pipeline.kafka.bootstrap_servers}   Ctrl-C stops"
     show.announce(show.hint)
@@ -278,7 +326,11 @@ async def _played(
         await _settle(show, injector.ledger)
     finally:
         operator.cancel()
-    return summary(show.seen, injector.ledger, clusters=spec.clusters, rows_in=show.rows_in)
+    return {
+        "clusters": spec.clusters,
+        "rows_in": show.rows_in,
+        **demo_figures.summary(show.seen, injector.ledger, show.sites),
+    }
 
 
 def _members(fleet: SimulatedFleet, directory: Path) -> Fleet:
@@ -327,6 +379,8 @@ async def _settle_baselines(people: list[Path], show: _Show) -> None:
 
     show.enter("learning what Git last applied", limit_seconds)
     await _until(all_seen, deadline)
+    if not show.plan.wants_baselines:
+        return
     await _reconcile_everything(people, "baseline")
     await _until(all_proven, deadline)
 
@@ -364,7 +418,7 @@ async def _operate(show: _Show, pipeline: Pipeline) -> None:
     approved: set[str] = set()
     while True:
         for finding_id, decision in list(show.seen.awaiting.items()):
-            if finding_id not in approved:
+            if finding_id not in approved and not _is_hopeless(show.seen, decision):
                 approved.add(finding_id)
                 await approve(
                     pipeline.kafka,
@@ -377,62 +431,24 @@ async def _operate(show: _Show, pipeline: Pipeline) -> None:
         await asyncio.sleep(0.3)
 
 
+def _is_hopeless(seen: Observed, decision: Mapping[str, Any]) -> bool:
+    """Whether what a decision is about fails: trying the same revision again would not help."""
+    about = seen.findings.get(decision["finding_ids"][0], {}).get("owner")
+    return any(
+        finding["kind"] == "failing" and finding["object"] == about and finding["cluster"] == decision["cluster"]
+        for finding in seen.open_findings
+    )
+
+
 async def _settle(show: _Show, ledger: Ledger) -> None:
     """Wait until nothing is under way any more, or the time is over."""
     limit_seconds = _patience(_SETTLE_SECONDS, show.clusters)
     show.enter("letting the last corrections finish", limit_seconds)
     deadline = time.monotonic() + limit_seconds
     while time.monotonic() < deadline:
-        verdict = ledger.judge(observed_findings(show.seen))
+        verdict = ledger.judge(demo_figures.observed_findings(show.seen))
+        missed = judge_incidents(ledger, list(show.seen.incidents.values()), show.sites).missed
         running_commands = [o for o in show.seen.outcomes.values() if o["result"] == "accepted"]
-        if not (verdict.missed or verdict.lost or running_commands):
+        if not (verdict.missed or verdict.lost or missed or running_commands):
             return
         await asyncio.sleep(0.5)
-
-
-def observed_findings(seen: Observed) -> list[dict[str, Any]]:
-    """Return the findings as the simulator's ledger takes them, each opened when it was in Kafka for all to read."""
-    return [
-        {
-            "cluster": finding["cluster"]["name"],
-            "kind": finding["kind"],
-            "object": finding["object"],
-            "opened_at_ns": seen.told_ms[finding_id] * 1_000_000,
-        }
-        for finding_id, finding in seen.findings.items()
-    ]
-
-
-def summary(seen: Observed, ledger: Ledger, *, clusters: int, rows_in: int) -> dict[str, Any]:
-    """Return the figures, judged against the simulator's own plan."""
-    verdict: Verdict = ledger.judge(observed_findings(seen))
-    return {
-        "clusters": clusters,
-        "rows_in": rows_in,
-        "faults_injected": sum(1 for entry in ledger.entries.values() if not entry.error),
-        "findings": seen.finding_kinds(),
-        "commands": len(seen.commands),
-        "outcomes": seen.outcome_results(),
-        "edit_to_finding_ms": percentiles(list(verdict.edit_to_finding_ms)),
-        "edit_to_corrected_ms": percentiles(list(verdict.edit_to_corrected_ms)),
-        "missed": len(verdict.missed),
-        "false_alarms": len(verdict.false_alarms),
-        "lost": len(verdict.lost),
-        "details": {
-            "missed": list(verdict.missed),
-            "false_alarms": list(verdict.false_alarms),
-            "lost": list(verdict.lost),
-            "not_injected": [f"{i}: {entry.error}" for i, entry in ledger.entries.items() if entry.error],
-        },
-    }
-
-
-def _print(console: Console, figures: Mapping[str, Any]) -> None:
-    console.print("\n[bold]Judged against the simulator's plan[/bold]")
-    for name, value in figures.items():
-        if name != "details":
-            shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-            console.print(f"  {name:22}{shown}", highlight=False)
-    for name, items in figures["details"].items():
-        for item in items:
-            console.print(f"  {name}: {item}", highlight=False, style="yellow")

@@ -104,11 +104,12 @@ class View:
         top = _top(self.scene, width, max(1, height // 3 - 4))
         footer = [Text(f" {self.scene.hint}", style=GREY, no_wrap=True, overflow="ellipsis")] if self.scene.hint else []
         head = _head(self.scene, width)
-        used = sum(part.height for part in top) + len(head) + len(footer)
+        incidents = _incidents(self.scene, max(0, height // 5 - _BORDERS), wide=wide)
+        used = sum(part.height for part in (*top, *incidents)) + len(head) + len(footer)
         rest = max(0, height - used)
         found_height = (3 * rest + 4) // 5
         yield from head
-        yield from (part.shown for part in top)
+        yield from (part.shown for part in (*top, *incidents))
         found = _found(self.scene, found_height - _BORDERS - 1, wide=wide)
         done = _done(self.scene, rest - found_height - _BORDERS, wide=wide)
         yield _panel(found if found.rows else Text("nothing yet", style=GREY), "off course", found_height)
@@ -276,6 +277,39 @@ def _took(ms: float) -> str:
     if seconds < _MINUTE_SECONDS:
         return f"{seconds:.1f} s"
     return f"{int(seconds) // _MINUTE_SECONDS}m{int(seconds) % _MINUTE_SECONDS:02}s"
+
+
+def _incidents(scene: Scene, rows: int, *, wide: bool) -> list[_Part]:
+    """Return the incidents, open ones first, then as there is room those that closed last; nothing without any."""
+    ordered = sorted(
+        scene.seen.incidents.values(),
+        key=lambda one: (one["state"] == "open", _ms(one, "closed_at") or _ms(one, "opened_at") or 0),
+        reverse=True,
+    )[:rows]
+    if not ordered:
+        return []
+    table = Table(box=None, pad_edge=False, expand=True, show_header=False)
+    table.add_column(width=1)
+    table.add_column(width=6, justify="right", no_wrap=True)
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True)
+    for one in ordered:
+        table.add_row(*_incident_cells(one, scene.now_ms, wide=wide))
+    height = len(ordered) + _BORDERS
+    return [_Part(_panel(table, "incidents", height), height)]
+
+
+def _incident_cells(incident: Mapping[str, Any], now_ms: int, *, wide: bool) -> list[Text]:
+    is_open, radius = incident["state"] == "open", incident["blast_radius"]
+    colour = RED if incident["severity"] == "critical" else AMBER
+    opened = _ms(incident, "opened_at") or now_ms
+    lasted = Text(_took(max(0, (now_ms if is_open else _ms(incident, "closed_at") or now_ms) - opened)))
+    title = Text(incident["title"], style=f"bold {colour}" if is_open else GREY)
+    mark = Text("✖", style=colour) if is_open else Text("✓", style=GREEN)
+    if not is_open:
+        return [mark, lasted, title, Text(incident["closed_because"], style=GREEN)]
+    reach = f"{radius['clusters']} of {radius['clusters_ever']}"
+    return [mark, lasted, title, Text(f"{reach} clusters still" if wide else reach, style=colour)]
 
 
 def _found(scene: Scene, rows: int, *, wide: bool) -> Table:

@@ -201,8 +201,8 @@ def flux_objects(spec: FleetSpec, fleet_url: str, site_url: str, fleet_branch: s
     """Give sources, Kustomizations and the HelmRelease of a cluster, in the order they are created."""
     source = "source.toolkit.fluxcd.io/v1"
     for name, url, branch in ((FLEET_REPOSITORY, fleet_url, fleet_branch), (SITE_REPOSITORY, site_url, MAIN)):
-        body = {"interval": spec.source_interval, "url": url, "ref": {"branch": branch}}
-        yield _flux("GitRepository", source, name, body)
+        followed: Object = {"interval": spec.source_interval, "url": url, "ref": {"branch": branch}}
+        yield _flux("GitRepository", source, name, followed)
     for name, repository, prune in ((INFRA, "fleet", True), (APPS, "site", True), (EXTRAS, "site", False)):
         body = {
             "interval": spec.interval,

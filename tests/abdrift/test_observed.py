@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abdrift.cli.demo import observed_findings
+from abdrift.cli.demo_figures import observed_findings
 from abdrift.observed import Observed
 from tests.streams.governor.world import World
 

@@ -49,6 +49,41 @@ def test_the_view_fills_the_terminal_and_no_more(width: int, height: int) -> Non
     assert max(len(line) for line in lines) <= width
 
 
+def incident(**given: Any) -> dict[str, Any]:
+    base = {
+        "incident_id": "i1",
+        "state": "open",
+        "severity": "critical",
+        "title": "main@bbbbbbb fails in 3 clusters: “Run more” by mallory",
+        "blast_radius": {"clusters": 2, "clusters_ever": 3},
+        "opened_at": "2026-01-01T00:00:27Z",
+    }
+    return base | given
+
+
+def with_incidents(*incidents: dict[str, Any]) -> Scene:
+    what = scene(finding())
+    what.seen.incidents = {each["incident_id"]: each for each in incidents}
+    return what
+
+
+def test_an_incident_says_why_for_how_long_and_how_far() -> None:
+    row = next(line for line in shown(with_incidents(incident())) if "mallory" in line)
+    for part in ("✖", "3.0 s", "main@bbbbbbb fails in 3 clusters: “Run more” by mallory", "2 of 3 clusters still"):
+        assert part in row
+
+
+def test_open_incidents_stand_above_closed_ones_and_leave_room_for_findings() -> None:
+    over = {"state": "closed", "closed_at": "2026-01-01T00:00:29Z", "closed_because": "recovered"}
+    past = [incident(incident_id=f"p{number}", title=f"past {number}", **over) for number in range(9)]
+    for width, height in ((140, 45), (80, 24)):
+        lines = shown(with_incidents(*past, incident()), width, height)
+        assert len(lines) == height
+        first = next(number for number, line in enumerate(lines) if "✖" in line)
+        assert "recovered" in lines[first + 1]
+        assert any("edge-01" in line for line in lines)
+
+
 CHANGES = {
     "replaced": ({}, "containers/0/image: app:1 → app:2"),
     "unknown before": ({"old_known": False}, "containers/0/image: ? → app:2"),
