@@ -125,7 +125,9 @@ def take_tombstone(work: Work, key: str) -> None:
         work.put(owner.key, replace(owner, verdict=None))
         work.drop(verdict_key(key))
     elif work.get(cluster_key(key), ClusterCell):
-        _forget_cluster(work, key)
+        # Its findings and verdicts are taken back one by one, and owners of which nothing is left are pruned.
+        work.drop(cluster_key(key))
+        work.alter(clusters=work.fleet.clusters - 1)
 
 
 def prune(work: Work) -> None:
@@ -184,16 +186,6 @@ def _leave(work: Work, finding: FindingCell) -> None:
         owner = replace(owner, attempts=0, next_ms=0, last_result="", overflowed=False, due_ms=0)
     work.put(owner.key, owner)
     work.touch(owner.key)
-
-
-def _forget_cluster(work: Work, name: str) -> None:
-    work.drop(cluster_key(name))
-    work.alter(clusters=work.fleet.clusters - 1)
-    gone = [k for k, o in work.each(OwnerCell) if o.cluster == name]
-    gone += [k for k, f in work.each(FindingCell) if f.cluster == name]
-    gone += [k for k, v in work.each(VerdictCell) if v.owner_key.startswith(f"owner/{name}/")]
-    for key in gone:
-        work.drop(key)
 
 
 def _ms(moment: Timestamp | None) -> int:

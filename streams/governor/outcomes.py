@@ -8,12 +8,14 @@ from abdrift.facts.governance import Policy
 from abdrift.flux import HELM_CONTROLLER, KUSTOMIZE_CONTROLLER
 from streams.governor import breaker, budgets
 from streams.governor.cells import (
+    ClusterCell,
     CommandCell,
     Correction,
     FightNote,
     FindingCell,
     OwnerCell,
     Target,
+    cluster_key,
     command_key,
     finding_key,
 )
@@ -59,10 +61,14 @@ def expire(work: Work) -> None:
 
 
 def prune(work: Work) -> None:
-    """Forget corrections outside the fight's window, and owners of which nothing is left to remember."""
+    """Forget corrections outside the fight's window, and owners of which nothing is left to remember.
+
+    Of a cluster that is forgotten neither fights nor corrections are.
+    """
     for key, owner in sorted(work.each(OwnerCell), key=lambda item: item[0]):
         corrections = _recent(work, owner)
-        if not (owner.finding_ids or owner.verdict or owner.command_id or owner.fight or corrections):
+        is_used = owner.finding_ids or owner.verdict or owner.command_id
+        if not is_used and not ((owner.fight or corrections) and work.get(cluster_key(owner.cluster), ClusterCell)):
             work.drop(key)
         elif corrections != owner.corrections:
             work.put(key, replace(owner, corrections=corrections))

@@ -6,8 +6,9 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
-from streams.governor.cells import FleetCell, WordCell
+from streams.governor.cells import FightNote, FleetCell, OwnerCell, WordCell
 from streams.governor.intake import CLOSED_KEPT_MS
 from streams.governor.outcomes import COMMAND_KEPT_MS
 from tests.streams.governor.world import World, acting
@@ -67,6 +68,20 @@ def test_a_command_of_its_last_minutes_counts_until_nobody_can_be_at_it() -> Non
     assert world.cells["budget/fleet/"].in_flight == 0
     outlive(world)
     assert set(world.cells) == {"fleet", "policy/default"}
+
+
+def test_a_fight_is_over_with_its_cluster_and_not_before() -> None:
+    world = acting()
+    key = "owner/edge-1/Kustomization/flux-system/apps"
+    owner = world.cells[key]
+    assert isinstance(owner, OwnerCell)
+    world.cells[key] = replace(owner, fight=FightNote("apps/Deployment/web/shop", ("hpa",), world.now_ms))
+    world.bury("verdict-edge-1-apps")
+    outlive(world)
+    assert key in world.cells
+    world.bury("edge-1")
+    outlive(world)
+    assert key not in world.cells
 
 
 def test_a_freeze_stands_until_it_is_thawed_whether_its_cluster_is_known_or_not() -> None:
