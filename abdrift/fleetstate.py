@@ -119,6 +119,7 @@ class Finding:
     """One drift, in short."""
 
     finding_id: str
+    revision: int
     cluster: str
     kind: str
     is_open: bool
@@ -328,7 +329,9 @@ class Fleet:
         return frozenset({name})
 
     def _finding(self, key: str, data: Mapping[str, Any]) -> frozenset[str]:
-        found = _found(key, data)
+        found, known = _found(key, data), self.findings.get(key)
+        if known is not None and known.revision > found.revision:
+            return frozenset()  # after a crash a step may say again what it had said before
         self.findings[key] = found
         cluster = self._cluster(found.cluster)
         before = cluster.open.get(key)
@@ -371,6 +374,7 @@ def _found(key: str, data: Mapping[str, Any]) -> Finding:
     desired, owner = data.get("desired"), data.get("owner")
     return Finding(
         finding_id=key,
+        revision=data["revision"],
         cluster=data["cluster"]["name"],
         kind=data["kind"],
         is_open=data["state"] == "open",

@@ -1,7 +1,6 @@
 """`abdrift drift list`: what is off course now, and what keeps coming back."""
 
 import asyncio
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,15 +9,24 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from abdrift.cli import stored
+from abdrift.cli import looks
+from abdrift.cli.drift_filter import (
+    ClusterOption,
+    EnvironmentOption,
+    Filter,
+    KindOption,
+    OwnerOption,
+    RegionOption,
+    SiteOption,
+)
+from abdrift.cli.known import Known, known, near_to
 from abdrift.facts.base import rfc3339
 from abdrift.facts.drift import Finding
 from abdrift.facts.governance import IgnoreRule
 from abdrift.kafka import KafkaSettings
 from abdrift.observed import named
-from abdrift.partitions import partition_of
 from abdrift.suggestions import ignore_rule
-from abdrift.topics import FINDING, FLEET_DRIFT
+from abdrift.topics import FLEET_DRIFT
 
 
 class State(StrEnum):
@@ -32,64 +40,75 @@ class State(StrEnum):
 def list_findings(
     kafka: KafkaSettings,
     state: Annotated[State, typer.Option(help="Which findings; closed ones are kept for about a day.")] = State.OPEN,
-    cluster: Annotated[str | None, typer.Option(help="Only this cluster's.")] = None,
+    cluster: ClusterOption = None,
+    kind: KindOption = None,
+    site: SiteOption = None,
+    region: RegionOption = None,
+    environment: EnvironmentOption = None,
+    owner: OwnerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List findings, oldest first: what differs, by whom, since when, and how often it came back.
 
-    For what keeps coming back it suggests the ignore rule that a policy could take.
+    For what keeps coming back it suggests the ignore rule that a policy could take. `abdrift drift show ID` shows one
+    whole; the beginning of its id is enough.
     """
-    found = [f for f in current(asyncio.run(_read(kafka, cluster))) if state in (State.ALL, f.state.value)]
-    if cluster is not None:
-        found = [f for f in found if f.cluster.name == cluster]
+    found = asyncio.run(known(kafka))
+    chosen = _chosen(found, state, Filter(cluster, kind or (), site, region, environment, owner))
     if as_json:
-        typer.echo(orjson.dumps([_facts(finding) for finding in found]))
+        typer.echo(orjson.dumps([_facts(finding) for finding in chosen]))
         return
-    if not found:
+    if not chosen:
         typer.echo("Nothing is off course, as far as is known; `abdrift topics cat fleet.drift` shows the verdicts.")
+        _hint(found, cluster)
     console = Console(highlight=False, soft_wrap=True)
-    for finding in found:
+    for finding in chosen:
         _print(console, finding)
 
 
-def current(records: Iterable[stored.Stored]) -> list[Finding]:
-    """Return the newest revision of each finding that has no tombstone, by when it opened."""
-    newest: dict[str, Finding] = {}
-    for record in records:
-        if record.event is None:
-            newest.pop(record.key or "", None)
-        elif record.event.type == FINDING.name:
-            newest[record.event.subject] = Finding.model_validate(record.event.data)
-    return sorted(newest.values(), key=lambda finding: finding.times.opened_at)
+def _chosen(found: Known, state: State, wanted: Filter) -> list[Finding]:
+    """Return the findings that are meant, by when they opened. Only they are decoded whole."""
+    fleet = found.fleet()
+    meant = {
+        key
+        for key, each in fleet.findings.items()
+        if state in (State.ALL, State.OPEN if each.is_open else State.CLOSED) and wanted.matches(each, fleet)
+    }
+    facts = [change.event() for change in found.changes(FLEET_DRIFT) if change.key in meant]
+    findings = [Finding.model_validate(fact["data"]) for fact in facts if fact]
+    return sorted(findings, key=lambda finding: finding.times.opened_at)
 
 
-async def _read(kafka: KafkaSettings, cluster: str | None) -> list[stored.Stored]:
-    partition = partition_of(cluster, await stored.partitions(kafka, FLEET_DRIFT)) if cluster else None
-    return (await stored.read(kafka, [FLEET_DRIFT], partition=partition)).records
+def _hint(found: Known, cluster: str | None) -> None:
+    names = found.names()
+    if cluster is not None and cluster not in names:
+        near = near_to(cluster, names)
+        typer.echo(f"No cluster {cluster!r} is known{'; near to it: ' + ', '.join(near) if near else ''}.", err=True)
 
 
 def _facts(finding: Finding) -> dict[str, Any]:
     rule = ignore_rule(finding)
     data = finding.model_dump(mode="json", exclude_none=True)
-    return {**data, "suggested_ignore": _said(rule)} if rule else data
+    return {**data, "suggested_ignore": said(rule)} if rule else data
 
 
-def _said(rule: IgnoreRule) -> dict[str, Any]:
+def said(rule: IgnoreRule) -> dict[str, Any]:
+    """Return a rule as a policy says it."""
     return rule.model_dump(mode="json", exclude_defaults=True)
 
 
 def _print(console: Console, finding: Finding) -> None:
-    # Two lines each, for an id must stay whole to be copied.
+    # Lines of its own, for an id must stay whole to be copied.
     opened = f"{finding.state} since {rfc3339(finding.times.opened_at)}"
     about = named(finding.object.model_dump(mode="json"))
-    console.print(
-        Text(finding.finding_id, style="bold").append(
-            f"  {finding.cluster.name}  {finding.kind}  {about}  {opened}", style="none"
-        )
-    )
+    symbol, colour = looks.DRIFTED if finding.state == "open" else looks.OVER
+    line = Text(f"{symbol} ", style=colour).append(finding.finding_id, style="bold")
+    line.append(f"  {finding.cluster.name}  ", style="default")
+    line.append(finding.kind, style=looks.KINDS.get(finding.kind, "default"))
+    console.print(line.append(f"  {about}  {opened}", style="default"))
     console.print(Text(f"    {' '.join(finding.message.split())}"))
     if finding.recurrences:
         times = "once" if finding.recurrences == 1 else f"{finding.recurrences} times"
         console.print(Text(f"    came back {times} after it was corrected"))
     if rule := ignore_rule(finding):
-        console.print(Text(f"    to ignore it, a policy may say  ignore: [{orjson.dumps(_said(rule)).decode()}]"))
+        console.print(Text(f"    to ignore it, a policy may say  ignore: [{orjson.dumps(said(rule)).decode()}]"))

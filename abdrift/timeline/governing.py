@@ -85,12 +85,12 @@ def word(memory: Memory, told: Told) -> list[Entry]:
 def command(memory: Memory, told: Told) -> list[Entry]:
     """Tell that something was commanded."""
     data = told.data
-    if told.subject in memory.commands:
+    if told.subject in memory.commands_told:
         return []
-    memory.commands[told.subject] = data
+    memory.commands_told.add(told.subject)
     ids = tuple(data["finding_ids"])
     objects = memory.objects(ids)
-    text = f"commanded: {data['verb']} of {named(data['target'])}{' for ' + objects if objects else ''}"
+    text = f"{data['verb']} of {named(data['target'])}{' for ' + objects if objects else ''}"
     details = [one_line(data["reason"]), f"policy {data['policy']}"]
     if data.get("expected_revision"):
         details.append(f"expected at {memory.revision(data['expected_revision'])}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from abdrift.observed import named
 from abdrift.timeline.entries import Entry, commit_words, short
-from abdrift.topics import FINDING, INCIDENT
+from abdrift.topics import COMMAND, FINDING, INCIDENT
 
 Data = Mapping[str, Any]
 
@@ -49,20 +49,27 @@ class Memory:
     decisions: dict[str, str] = field(default_factory=dict)
     """What was last decided, by finding ids."""
     commands: dict[str, Data] = field(default_factory=dict)
+    """By id, also those of which nothing is told yet."""
+    commands_told: set[str] = field(default_factory=set)
     outcomes: dict[str, int] = field(default_factory=dict)
     """Newest revision, by subject."""
     is_stopped: bool | None = None
     """Whether the breaker is open."""
+    names: dict[str, str] = field(default_factory=dict)
+    """The object that a finding is about, by its id."""
     commits: dict[str, Data] = field(default_factory=dict)
     """By hash, where author or message are known."""
     heads: dict[tuple[str, str], str] = field(default_factory=dict)
     """Revision by URL and ref."""
 
     def learn(self, told: Told) -> None:
-        """Take in what names commits and incidents."""
+        """Take in what names commits, findings, commands and incidents."""
         kind, data = told.event.get("type"), told.data
         if kind == FINDING.name:
+            self.names[told.subject] = named(data["object"])
             self.know(data.get("desired"))
+        elif kind == COMMAND.name:
+            self.commands[told.subject] = data
         elif kind == INCIDENT.name:
             self.know(data["cause"].get("commit"))
             known = self.incidents.get(told.subject)
@@ -83,7 +90,7 @@ class Memory:
 
     def objects(self, finding_ids: Iterable[str]) -> str:
         """Return the objects of findings as one says them, at most three."""
-        names = list(dict.fromkeys(named(self.findings[i]["object"]) for i in finding_ids if i in self.findings))
+        names = list(dict.fromkeys(self.names[i] for i in finding_ids if i in self.names))
         most = 3
         return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 

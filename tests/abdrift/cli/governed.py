@@ -35,6 +35,7 @@ class Governed:
         environ = {
             "ABDRIFT_KAFKA": self.settings.bootstrap_servers,
             "ABDRIFT_KEYS": str(self.ring.directory),
+            "ABDRIFT_CACHE": str(self.ring.directory / "cache"),
             "COLUMNS": "200",
         }
         result = CliRunner().invoke(APP, arguments, env=environ)

@@ -193,7 +193,7 @@ def test_what_was_decided_commanded_and_came_of_it_is_told_in_order_of_time() ->
             "governor awaiting-approval: waits for a person: reconcile of Kustomization flux-system/apps: "
             "rule 'act' asks for a person's approval"
         ),
-        "command commanded: commanded: reconcile of Kustomization flux-system/apps for Deployment web/of-f1",
+        "command commanded: reconcile of Kustomization flux-system/apps for Deployment web/of-f1",
         "outcome corrected: corrected in 1.2 s: reconcile of Kustomization flux-system/apps",
     ]
     last = story.entries()[-1]
