@@ -67,8 +67,9 @@ def prune(work: Work) -> None:
     """
     for key, owner in sorted(work.each(OwnerCell), key=lambda item: item[0]):
         corrections = _recent(work, owner)
-        is_used = owner.finding_ids or owner.verdict or owner.command_id
-        if not is_used and not ((owner.fight or corrections) and work.get(cluster_key(owner.cluster), ClusterCell)):
+        is_used = bool(owner.finding_ids or owner.verdict or owner.command_id)
+        has_past = bool(owner.fight or corrections) and work.get(cluster_key(owner.cluster), ClusterCell) is not None
+        if not (is_used or has_past):
             work.drop(key)
         elif corrections != owner.corrections:
             work.put(key, replace(owner, corrections=corrections))
