@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +25,8 @@ from sinks.prometheus.view import View
 log = logging.getLogger(__name__)
 
 _LISTEN = "--listen"
-_REMOTE_WRITE = "Remote write"
+_REMOTE_WRITE = "--remote-write"
+_PANEL = "Remote write"
 
 
 def register(group: typer.Typer) -> None:
@@ -45,16 +47,16 @@ def prometheus(
         float, typer.Option(min=5, help="Nothing is told of the fleet while Kafka has not answered for so long.")
     ] = 60.0,
     remote_write: Annotated[
-        str | None, typer.Option(metavar="URL", help="Send the series there too.", rich_help_panel=_REMOTE_WRITE)
+        str | None, typer.Option(metavar="URL", help="Send the series there too.", rich_help_panel=_PANEL)
     ] = None,
     remote_write_interval_seconds: Annotated[
-        float, typer.Option(min=1, help="How often.", rich_help_panel=_REMOTE_WRITE)
+        float, typer.Option(min=1, help="How often.", rich_help_panel=_PANEL)
     ] = 30.0,
     remote_write_token_file: Annotated[
-        Path | None, typer.Option(exists=True, help="Holds a bearer token.", rich_help_panel=_REMOTE_WRITE)
+        Path | None, typer.Option(exists=True, help="Holds a bearer token.", rich_help_panel=_PANEL)
     ] = None,
     remote_write_ca_file: Annotated[
-        Path | None, typer.Option(exists=True, help="Authorities to trust, PEM.", rich_help_panel=_REMOTE_WRITE)
+        Path | None, typer.Option(exists=True, help="Authorities to trust, PEM.", rich_help_panel=_PANEL)
     ] = None,
     log_level: LogLevelOption = "info",
 ) -> None:
@@ -62,13 +64,29 @@ def prometheus(
     prepare(log_level, None)
     address = host_and_port(listen, _LISTEN)
     limits = Limits(max_clusters if per_cluster else 0, max_findings, max_incidents)
-    target = (
-        Target(remote_write, remote_write_interval_seconds, remote_write_token_file, remote_write_ca_file)
-        if remote_write
-        else None
-    )
+    target = _target(remote_write, remote_write_interval_seconds, remote_write_token_file, remote_write_ca_file)
     freshness = Freshness(round(stale_seconds * 1000), wall_clock_ms)
     run_until_stopped(_run(kafka, address, limits, freshness, target))
+
+
+def _target(url: str | None, interval_seconds: float, token: Path | None, authorities: Path | None) -> Target | None:
+    """Return where to write, if anywhere.
+
+    Raises:
+        typer.BadParameter: it is no URL, a file can't be used, or is given for nothing.
+
+    """
+    if url is None:
+        if token or authorities:
+            raise typer.BadParameter("name the URL that the other options are for", param_hint=_REMOTE_WRITE)
+        return None
+    if not url.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{url!r} is no http:// or https:// URL", param_hint=_REMOTE_WRITE)
+    try:
+        trusted = ssl.create_default_context(cafile=authorities) if authorities else True
+    except OSError as error:
+        raise typer.BadParameter(f"{authorities} holds no PEM: {error}", param_hint="--remote-write-ca-file") from error
+    return Target(url, interval_seconds, token, trusted)
 
 
 async def _run(

@@ -37,8 +37,8 @@ class Target:
     interval_seconds: float = 30.0
     token_file: Path | None = None
     """Holds a bearer token; read for each snapshot, so that it can be renewed."""
-    ca_file: Path | None = None
-    """Authorities to trust, PEM; the system's by default."""
+    trusted: ssl.SSLContext | bool = True
+    """Whom to trust; True for the system's authorities."""
     labels: Mapping[str, str] = field(default_factory=lambda: {"job": "abdrift"})
     """Of every series, where it has none of that name."""
 
@@ -54,14 +54,8 @@ class Target:
 
 
 async def send(target: Target, registries: Iterable[CollectorRegistry], clock: ClockMs) -> None:
-    """Send a snapshot of the registries at each interval, until cancelled.
-
-    Raises:
-        OSError: the authorities' file can't be read.
-
-    """
-    trusted = ssl.create_default_context(cafile=target.ca_file) if target.ca_file else True
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted)) as session:
+    """Send a snapshot of the registries at each interval, until cancelled."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=target.trusted)) as session:
         writer = RemoteWriter(target, registries, session, clock)
         while True:
             began = time.monotonic()

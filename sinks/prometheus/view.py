@@ -18,6 +18,10 @@ from abdrift.topics import (
     DEAD_LETTER,
     DECISION,
     FINDING,
+    FLEET_DRIFT,
+    FLEET_HEALTH,
+    FLEET_INCIDENTS,
+    FLEET_INVENTORY,
     HEALTH,
     INCIDENT,
     INVENTORY,
@@ -128,7 +132,7 @@ class View:
 
         """
         if change.value is None:
-            self._forget(change.key)
+            self._forget(change.topic, change.key)
             return
         try:
             event = facts.ENVELOPE.decode(change.value)
@@ -143,11 +147,18 @@ class View:
         for command_id in [key for key, (_, expires_ms) in self.in_flight.items() if expires_ms < before_ms]:
             del self.in_flight[command_id]
 
-    def _forget(self, key: str) -> None:
-        """Let go of a key that was withdrawn: a cluster's name or health, a finding, a verdict, an incident."""
-        self.clusters.pop(key.removeprefix(CLUSTER_KEYS), None)
-        for kept in (self.places, self.findings, self.verdicts, self.incidents):
-            kept.pop(key, None)
+    def _forget(self, topic: str, key: str) -> None:
+        """Let go of what a key told of, which was withdrawn."""
+        match topic:
+            case FLEET_HEALTH.name:
+                self.clusters.pop(key.removeprefix(CLUSTER_KEYS), None)
+            case FLEET_INVENTORY.name:
+                self.places.pop(key, None)
+            case FLEET_DRIFT.name:
+                self.findings.pop(key, None)
+                self.verdicts.pop(key, None)
+            case FLEET_INCIDENTS.name:
+                self.incidents.pop(key, None)
 
     def _take(self, event: facts.Envelope, change: Change) -> None:
         data, is_new = event.data, change.append_ms >= self.counted_from_ms

@@ -134,6 +134,12 @@ def test_what_was_withdrawn_or_ended_is_not_told_any_more() -> None:
     assert "abdrift_governor_breaker_reason" not in series
 
 
+def test_a_cluster_that_no_inventory_names_any_more_is_still_told_of_nowhere() -> None:
+    series = told(view_of([*FLEET.story(), FLEET.gone(FLEET_INVENTORY, "edge-1")]))
+    nowhere = {"cluster": "edge-1", "site": "", "region": "", "environment": ""}
+    assert series["abdrift_cluster_health"][frozenset(nowhere.items())] == 2
+
+
 def test_a_command_that_expired_without_an_outcome_is_let_go() -> None:
     view = view_of([FLEET.command("c1", "edge-1")])
     view.forget_expired(NOW_MS)
