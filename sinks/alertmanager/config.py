@@ -42,8 +42,8 @@ class AlertmanagerConfig(Settings):
     resend_seconds: float = Field(default=60, ge=1, le=3_600)
     timeout_seconds: float = Field(default=10, ge=0.1, le=300)
     labels: dict[str, str] = Field(default_factory=dict)
-    page_url: str | None = None
-    runbook_url: str | None = None
+    page_url: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")
+    runbook_url: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")
 
     @field_validator("labels")
     @classmethod

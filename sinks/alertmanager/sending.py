@@ -11,6 +11,7 @@ import aiohttp
 
 from abdrift.clock import ClockMs
 from sinks.alertmanager import telemetry
+from sinks.alertmanager.alerts import Alert
 from sinks.alertmanager.book import Book, Told
 from sinks.alertmanager.config import AlertmanagerConfig, Target
 
@@ -72,15 +73,23 @@ class Sender:
         due = self._told.due(current, now_ms)
         for start in range(0, len(due), MAX_ALERTS):
             some = due[start : start + MAX_ALERTS]
-            try:
-                await self._post(session, self._told.body(some, now_ms))
-            except RefusedError as error:
-                log.error("%s: %s", self.name, error)  # noqa: TRY400  the answer is all there is to know
-                telemetry.ALERTS.labels(self.name, "refused").inc(len(some))
-            else:
-                telemetry.ALERTS.labels(self.name, "told").inc(len(some))
+            await self._deliver(session, some, now_ms)
             self._told.note(some, current, now_ms)
         telemetry.TOLD.labels(self.name).set(now_ms / 1000)
+
+    async def _deliver(self, session: aiohttp.ClientSession, some: list[Alert], now_ms: int) -> None:
+        """Tell of some alerts; where they are refused together, of each alone, for one may be to blame."""
+        try:
+            await self._post(session, self._told.body(some, now_ms))
+        except RefusedError as error:
+            if len(some) > 1:
+                for one in some:
+                    await self._deliver(session, [one], now_ms)
+                return
+            log.error("%s: %s: %s", self.name, some[0].annotations["incident_id"], error)  # noqa: TRY400  nothing more
+            telemetry.ALERTS.labels(self.name, "refused").inc()
+        else:
+            telemetry.ALERTS.labels(self.name, "told").inc(len(some))
 
     async def _post(self, session: aiohttp.ClientSession, body: list[dict[str, object]]) -> None:
         url = f"{self._target.url.rstrip('/')}/api/v2/alerts"

@@ -104,6 +104,15 @@ async def test_what_cannot_be_read_is_counted_and_not_told_again() -> None:
     assert counted == 1
 
 
+async def test_of_alerts_that_are_refused_together_each_is_told_alone() -> None:
+    other = incident("i2", cause=incident().cause.model_copy(update={"name": "other"}))
+    async with Receiver(422, 200, 422).serving() as receiver, running(receiver, book_of(incident(), other)) as sender:
+        before = telemetry.ALERTS.labels(sender.name, "told")._value.get()
+        await receiver.until(3)
+    assert receiver.sizes == [2, 1, 1]
+    assert telemetry.ALERTS.labels(sender.name, "told")._value.get() - before == 1
+
+
 async def test_many_alerts_are_told_in_several_requests() -> None:
     cause = incident().cause
     many = [incident(f"i{n}", cause=cause.model_copy(update={"name": f"r{n}"})) for n in range(sending.MAX_ALERTS + 1)]
