@@ -19,7 +19,7 @@ pytestmark = pytest.mark.parts
 
 async def test_the_newest_of_every_key_is_known_and_then_what_changes(kafka: EmbeddedBroker) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
-    await provision.create(settings, partitions=2, replication=1)
+    await provision.create(settings, partitions=4, replication=1)  # as the other tests of this broker
     latest = Latest(wanted=lambda topic, key: topic == FLEET_DRIFT.name or key.startswith("cluster/"))
     async with producer(settings) as client:
 
