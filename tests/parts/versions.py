@@ -80,7 +80,17 @@ GO_LUMBER = GoPart(
 ELASTICSEARCH_VERSION = "9.5.3"
 ECJ_VERSION = "3.42.0"
 
-GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS, NOTIFICATION_CONTROLLER, PROMETHEUS, GO_LUMBER)
+# What `docker compose config` reads its file by; `main.go` in the wrapper prints what it read.
+COMPOSE_GO = GoPart(
+    name="compose-go",
+    module="github.com/compose-spec/compose-go/v2",
+    version="v2.16.2",
+    packages=(".",),
+    version_symbol="main.version",
+    cold_build_minutes=1,
+)
+
+GO_PARTS = (KUBERNETES, *FLUX_CONTROLLERS, NOTIFICATION_CONTROLLER, PROMETHEUS, GO_LUMBER, COMPOSE_GO)
 
 # The newest `go` line of the wrapper modules; Go refuses an older toolchain, with a message that names no way out.
 GO_MINIMUM = (1, 26)
@@ -95,6 +105,7 @@ DEBIAN_PACKAGES = {
     "prometheus": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "prometheus-node-exporter": "prometheus-node-exporter",
+    "chromium": "chromium",
 }
 DEBIAN_FILES = {"usr/lib/*/rsyslog/omkafka.so": "rsyslog-kafka"}
 """Packages that bring no program of their own, by a file of theirs."""
