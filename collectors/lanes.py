@@ -207,9 +207,11 @@ class Lane:
         self._waiting = deque(waiting for waiting in self._waiting if waiting.receipt is not receipt)
         self._waiting_rows -= sum(waiting.rows for waiting in gone)
         self._waiting_bytes -= sum(waiting.size_bytes for waiting in gone)
+        if not self._waiting:
+            self._due_seconds = float("inf")
+            if not self._under_way:
+                self._idle.set()
         self._released(gone, WITHDRAWN)
-        if not self._waiting and not self._under_way:
-            self._idle.set()
 
     async def flush(self) -> None:
         """Send what waits now, and return once the lane is empty."""

@@ -251,7 +251,7 @@ async def test_what_a_caller_gave_up_is_not_sent_but_for_what_was_under_way() ->
         too_many = asyncio.create_task(out.deliver([row(number) for number in range(3, 9)]))
         stays = asyncio.create_task(out.deliver([row(9)]))
         await asyncio.sleep(0.01)
-        for given_up in (under_way, waits, too_many):
+        for given_up in (waits, too_many, under_way):
             given_up.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await given_up
@@ -262,6 +262,22 @@ async def test_what_a_caller_gave_up_is_not_sent_but_for_what_was_under_way() ->
     assert set(names(topic)) == {"o0", "o2", "o9", "o10"}  # o2 was under way in a lane of its own
     assert not out.dropped
     assert out._held_rows == out._held_bytes == 0
+
+
+async def test_a_lane_of_which_all_that_waited_is_withdrawn_goes_on() -> None:
+    topic = RecordingTopic()
+    topic.gate.clear()
+    async with framer(topic) as out:
+        under_way = asyncio.create_task(out.deliver([row(0)]))
+        await asyncio.sleep(0.01)
+        waits = asyncio.create_task(out.deliver([row(1)]))
+        await asyncio.sleep(0.01)
+        waits.cancel()
+        topic.gate.set()
+        await under_way
+        async with asyncio.timeout(5):
+            await out.deliver([row(2)])
+    assert names(topic) == ["o0", "o2"]
 
 
 async def test_what_is_refused_is_told_to_who_waits_for_it() -> None:
