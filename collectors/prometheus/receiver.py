@@ -2,9 +2,9 @@
 
 Sources: https://prometheus.io/docs/specs/prw/remote_write_spec/ and remote_write_spec_2_0/.
 
-A sender tries again after 5xx and 429, and never after another 4xx. So what can't be taken whoever sends it again is
-400, 413 or 415, and what Kafka has not acknowledged yet is 503. Samples that are good are taken though others of their
-request are not: the answer is then 400, and in protocol 2.0 its headers count what was written.
+A sender tries again after 5xx, and never after 4xx, with 429 as its settings say. So what can't be taken whoever sends
+it again is 400, 413 or 415, and what Kafka has not acknowledged yet is 503. Samples that are good are taken though
+others of their request are not: the answer is then 400, and in protocol 2.0 its headers count what was written.
 """
 
 from collections.abc import Callable, Mapping

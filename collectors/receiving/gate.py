@@ -33,11 +33,14 @@ class Gate:
         return self._allowances[client.name]
 
     def check_rate(self, client: Client) -> None:
-        """Raise `RefusedError` (429) where the client is above its rates."""
+        """Raise `RefusedError` where the client is above its rates.
+
+        With 503: of 429, Prometheus by default and Alertmanager take it that they must not try again.
+        """
         wait_seconds = self.allowance(client).wait_seconds(_now_seconds())
         if wait_seconds:
             raise RefusedError(
-                429, "rate", "above this client's rate; slow down", {"Retry-After": str(int(wait_seconds) + 1)}
+                503, "rate", "above this client's rate; slow down", {"Retry-After": str(int(wait_seconds) + 1)}
             )
 
     def charge(self, client: Client, size_bytes: int) -> None:
@@ -58,7 +61,7 @@ class Gate:
         """Hold a place, and room for a body, while inside. A client that is not proven yet has no share of its own.
 
         Raises:
-            RefusedError: there is none left (503), or the client has as many as it may (429).
+            RefusedError: there is none left, or the client has as many as it may (503).
 
         """
         limits = self.config.limits
@@ -69,7 +72,7 @@ class Gate:
         allowance = self.allowance(client) if client else None
         if allowance and allowance.under_way >= allowance.concurrent_requests:
             raise RefusedError(
-                429, "concurrent", "too many requests of this client are under way", {"Retry-After": str(_BUSY_SECONDS)}
+                503, "concurrent", "too many requests of this client are under way", {"Retry-After": str(_BUSY_SECONDS)}
             )
         self._under_way += 1
         self._buffered_bytes += size_bytes
