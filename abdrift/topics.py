@@ -247,7 +247,7 @@ FLEET_INCIDENTS = _fleet(
     "incident id",
     (INCIDENT,),
     writers=("streams.incidents",),
-    readers=("sinks.alertmanager", "sinks.prometheus", "sinks.web"),
+    readers=("collectors.git", "sinks.alertmanager", "sinks.prometheus", "sinks.web"),
 )
 FLEET_POLICY = _fleet(
     "policy",

@@ -16,6 +16,7 @@ from collectors.framing import FramerSettings
 from collectors.git import GitConfig
 from collectors.git import run as run_git
 from collectors.git.followed import inventories
+from collectors.git.suspects import suspects
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +51,7 @@ def git(
 async def _run(config: GitConfig, kafka: KafkaSettings) -> None:
     partitions = await partition_count(kafka, OBJECTS.name)
     framing = FramerSettings(partitions=partitions)
-    async with producer(kafka, linger_ms=0) as client, consumer(kafka) as reader:
+    async with producer(kafka, linger_ms=0) as client, consumer(kafka) as reader, consumer(kafka) as other:
         tell_ready()
-        await run_git(config, kafka_send(client), inventories(reader, partitions), settings=framing)
+        told = inventories(reader, partitions), suspects(other, partitions)
+        await run_git(config, kafka_send(client), *told, settings=framing)

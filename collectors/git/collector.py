@@ -22,8 +22,12 @@ log = logging.getLogger(__name__)
 
 Inventories = AsyncIterator[tuple[str, ClusterInventory | None]]
 """Cluster name and its inventory as it stands now; None once the cluster is gone."""
+Suspects = AsyncIterator[str]
+"""URLs of remotes, without credentials, that people wait to hear of."""
 
 _COMMITS_KEPT = 10_000
+_HURRY_SECONDS = 2.0
+"""A remote that people wait to hear of is asked no more often than this."""
 
 
 class Broadcast(Protocol):
@@ -66,6 +70,7 @@ class _Remote:
     told: RemoteDetail | None = None
     told_ms: int = 0
     due_ms: int = 0
+    asked_ms: int = 0
 
 
 class GitCollector:
@@ -88,15 +93,17 @@ class GitCollector:
         self._commits: OrderedDict[tuple[str, str], RemoteHead] = OrderedDict()
         self._changed = asyncio.Event()
 
-    async def run(self, inventories: Inventories) -> None:
-        """Follow the inventories and ask their remotes until cancelled.
+    async def run(self, inventories: Inventories, suspects: Suspects | None = None) -> None:
+        """Follow the inventories and ask their remotes until cancelled; suspects are asked before their time.
 
         Raises:
-            ExceptionGroup: the inventories could not be read, or the outlet is closed.
+            ExceptionGroup: the inventories or suspects could not be read, or the outlet is closed.
 
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ask_all())
+            if suspects is not None:
+                group.create_task(self._hurry(suspects))
             async for cluster, inventory in inventories:
                 self._followed.put(cluster, inventory)
                 self._changed.set()
@@ -121,6 +128,13 @@ class GitCollector:
             cluster="", op=Op.REMOTE.value, name=masked(url), observed_ms=now_ms, detail=encode_detail(detail)
         )
         await self._outlet.broadcast(row, urgent=moved)
+
+    async def _hurry(self, suspects: Suspects) -> None:
+        async for suspect in suspects:
+            for url, remote in self._remotes.items():
+                if masked(url) == suspect:
+                    remote.due_ms = min(remote.due_ms, remote.asked_ms + round(1000 * _HURRY_SECONDS))
+                    self._changed.set()
 
     async def _ask_all(self) -> None:
         slots = asyncio.Semaphore(self._config.concurrency)
@@ -148,6 +162,7 @@ class GitCollector:
                 continue
             remote = self._remotes.setdefault(url, _Remote())
             if remote.due_ms <= now_ms:
+                remote.asked_ms = now_ms
                 remote.due_ms = now_ms + round(1000 * self._config.interval_seconds * self._rng.uniform(0.9, 1))
                 due[url] = refs
         return due
@@ -182,6 +197,7 @@ async def run(
     config: GitConfig,
     send: Send,
     inventories: Inventories,
+    suspects: Suspects | None = None,
     *,
     settings: FramerSettings | None = None,
     clock: ClockMs = wall_clock_ms,
@@ -189,4 +205,4 @@ async def run(
     """Run the Git collector until cancelled."""
     epoch = next_epoch(config.source, config.state_dir, clock)
     async with Framer(config.source, epoch, send, settings) as framer:
-        await GitCollector(config, framer, clock=clock).run(inventories)
+        await GitCollector(config, framer, clock=clock).run(inventories, suspects)

@@ -84,6 +84,27 @@ async def test_a_head_is_told_with_its_commit_and_again_when_it_moves(repo: GitR
         running.cancel()
 
 
+async def test_a_remote_that_people_wait_to_hear_of_is_asked_before_its_time(repo: GitRepo) -> None:
+    seen, asked = Recording(), asyncio.Event()
+
+    async def suspects() -> AsyncIterator[str]:
+        await asked.wait()
+        yield "https://git.example/another"
+        yield repo.url
+        await asyncio.Event().wait()
+
+    followed = endless(("edge", inventory("edge", (repo.url, MAIN))))
+    running = asyncio.create_task(collector(seen, interval_seconds=3_600).run(followed, suspects()))
+    try:
+        await seen.until(lambda row: row.op == "remote", "the head")
+        moved = repo.commit({"a": "2"}, "Break it", author="mallory")
+        asked.set()
+        row = await seen.until(lambda row: moved in row.detail.decode(), "the next head")
+        assert detail_of(row).heads[MAIN].author == "mallory <mallory@example.com>"
+    finally:
+        running.cancel()
+
+
 async def test_a_repository_is_asked_once_for_all_clusters(server: GitServer, repo: GitRepo) -> None:
     seen = Recording()
     fleet = [(f"edge-{n}", inventory(f"edge-{n}", (repo.url, MAIN))) for n in range(50)]
