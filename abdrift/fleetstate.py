@@ -294,7 +294,10 @@ class Fleet:
         return frozenset()
 
     def _cluster(self, name: str) -> Cluster:
-        return self.clusters.setdefault(name, Cluster(name))
+        found = self.clusters.get(name)
+        if found is None:
+            found = self.clusters[name] = Cluster(name)
+        return found
 
     def _inventory(self, data: Mapping[str, Any]) -> frozenset[str]:
         cluster = self._cluster(data["cluster"]["name"])

@@ -1,6 +1,7 @@
 """`abdrift fleet`: the fleet as it stands."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ async def _watch(kafka: KafkaSettings, labels: Sequence[str], rows: int | None, 
         drawn = Live(now(), console=console, screen=console.is_terminal, auto_refresh=False, vertical_overflow="crop")
         loop = asyncio.get_running_loop()
         due = 0.0
-        with drawn if not as_json and console.is_terminal else console:
+        with drawn if not as_json and console.is_terminal else contextlib.nullcontext():
             async for changes in reader.changes():
                 fleet.take_all(changes)
                 if loop.time() < due:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from abdrift import frames
@@ -36,6 +38,8 @@ from tests.abdrift.test_fleetstate import incident as incident_event
 from tests.streams.governor.world import OWNER, World, stamp
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from abdrift.broker import EmbeddedBroker
 
 pytestmark = pytest.mark.parts
@@ -171,25 +175,65 @@ def test_what_is_not_known_is_told_with_what_is_near(governed: Governed, line: l
     assert says in governed.run(*line, exit_code=1).stderr
 
 
-async def test_findings_are_watched_until_ctrl_c(governed: Governed) -> None:
+@contextlib.asynccontextmanager
+async def running(governed: Governed, *line: str) -> AsyncIterator[Running]:
+    """Yield a command that goes on until it is told to end."""
     environ = {
         "ABDRIFT_KAFKA": governed.settings.bootstrap_servers,
         "ABDRIFT_CACHE": str(governed.ring.directory / "cache"),
     }
-    watching = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "abdrift", "drift", "watch", "--cluster", "term-3"),
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, **environ},
+    arguments = (sys.executable, "-m", "abdrift", *line)
+    process = await asyncio.create_subprocess_exec(
+        *arguments, stdout=asyncio.subprocess.PIPE, env={**os.environ, **environ}
     )
-    assert watching.stdout
     try:
-        assert b"0 findings open already" in await watching.stdout.readline()
-        world = World(now_ms=wall_clock_ms())
+        yield Running(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+class Running:
+    """A command that runs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def line(self) -> str:
+        """Return the next line that it prints."""
+        assert self._process.stdout
+        return (await self._process.stdout.readline()).decode()
+
+    async def ends_by(self, number: signal.Signals) -> int:
+        """Return how it ends by a signal."""
+        self._process.send_signal(number)
+        return await self._process.wait()
+
+
+async def test_findings_are_watched_until_ctrl_c(governed: Governed) -> None:
+    world = World(now_ms=wall_clock_ms())
+    async with running(governed, "drift", "watch", "--cluster", "term-3") as watching:
+        assert "0 findings open already" in await watching.line()
         others = [world.finding("term-other", cluster="term-4"), world.finding("term-watched", cluster="term-3")]
         await asyncio.to_thread(governed.write, FLEET_DRIFT, others)
-        assert "◆ opened  term-3  changed" in (await watching.stdout.readline()).decode()
-        watching.send_signal(signal.SIGINT)
-        assert await watching.wait() == 0
-    finally:
-        if watching.returncode is None:
-            watching.kill()
+        assert "◆ opened  term-3  changed" in await watching.line()
+        assert await watching.ends_by(signal.SIGINT) == 0
+
+
+async def test_a_line_of_time_goes_on_as_things_happen(governed: Governed) -> None:
+    known: Any = await asyncio.to_thread(governed.json, "timeline", NAME)
+    world = World(now_ms=wall_clock_ms())
+    async with running(governed, "timeline", NAME, "--follow", "--json") as following:
+        for entry in known["entries"]:
+            assert orjson.loads(await following.line()) == entry
+        over = world.closing("term-scaled", cluster=NAME, closed_because="corrected")
+        await asyncio.to_thread(governed.write, FLEET_DRIFT, [over])
+        assert orjson.loads(await following.line())["what"] == "closed"
+        assert await following.ends_by(signal.SIGTERM) == 0
+
+
+async def test_the_status_goes_on_until_it_is_ended(governed: Governed) -> None:
+    async with running(governed, "fleet", "status", "--watch", "--json") as watching:
+        assert "term-site" in orjson.loads(await watching.line())["by"]["site"]
+        assert await watching.ends_by(signal.SIGTERM) == 0
