@@ -182,9 +182,11 @@ OBJECTS = _signals(
     ("collectors.kubernetes", "collectors.hub", "collectors.inventory", "collectors.git"),
     ("streams.drift", "streams.health", "collectors.hub"),
 )
-EVENTS = _signals("events", "Kubernetes Events", ("collectors.kubernetes", "collectors.hub"), ("streams.rates",))
+EVENTS = _signals(
+    "events", "Kubernetes Events", ("collectors.kubernetes", "collectors.hub"), ("streams.rates", "sinks.elasticsearch")
+)
 SAMPLES = _signals("samples", "Values of Prometheus time series", ("collectors.prometheus",), ("streams.levels",))
-LOGS = _signals("logs", "Log lines, in one shape", ("collectors.logs",), ("streams.levels",))
+LOGS = _signals("logs", "Log lines, in one shape", ("collectors.logs",), ("streams.levels", "sinks.elasticsearch"))
 ALERTS = _signals(
     "alerts",
     "What Alertmanager and Flux's notification controller tell",
@@ -223,7 +225,7 @@ FLEET_INVENTORY = _fleet(
     "cluster name",
     (INVENTORY,),
     writers=("streams.drift",),
-    readers=("collectors.git", "streams.reduce", "sinks.prometheus", "sinks.web"),
+    readers=("collectors.git", "streams.reduce", "sinks.prometheus", "sinks.web", "sinks.elasticsearch"),
 )
 FLEET_HEALTH = _fleet(
     "health",
@@ -231,7 +233,7 @@ FLEET_HEALTH = _fleet(
     "resource id",
     (HEALTH,),
     writers=("streams.health", "streams.rollup"),
-    readers=("streams.reduce", "sinks.prometheus", "sinks.web"),
+    readers=("streams.reduce", "sinks.prometheus", "sinks.web", "sinks.elasticsearch"),
 )
 FLEET_DRIFT = _fleet(
     "drift",
@@ -239,7 +241,7 @@ FLEET_DRIFT = _fleet(
     "finding id or verdict id",
     (FINDING, VERDICT),
     writers=("streams.drift",),
-    readers=("streams.reduce", "sinks.gitops", "sinks.prometheus", "sinks.web"),
+    readers=("streams.reduce", "sinks.gitops", "sinks.prometheus", "sinks.web", "sinks.elasticsearch"),
 )
 FLEET_INCIDENTS = _fleet(
     "incidents",
@@ -247,7 +249,7 @@ FLEET_INCIDENTS = _fleet(
     "incident id",
     (INCIDENT,),
     writers=("streams.incidents",),
-    readers=("collectors.git", "sinks.alertmanager", "sinks.prometheus", "sinks.web"),
+    readers=("collectors.git", "sinks.alertmanager", "sinks.prometheus", "sinks.web", "sinks.elasticsearch"),
 )
 FLEET_POLICY = _fleet(
     "policy",
@@ -255,7 +257,7 @@ FLEET_POLICY = _fleet(
     "policy name",
     (POLICY,),
     writers=(_CLI,),
-    readers=("streams.drift", "streams.levels", "streams.reduce"),
+    readers=("streams.drift", "streams.levels", "streams.reduce", "sinks.elasticsearch"),
     placed_by="nothing: every partition has a copy",
 )
 FLEET_APPROVALS = _fleet(
@@ -264,7 +266,7 @@ FLEET_APPROVALS = _fleet(
     "subject id",
     (APPROVAL,),
     writers=(_CLI,),
-    readers=("streams.reduce",),
+    readers=("streams.reduce", "sinks.elasticsearch"),
 )
 FLEET_COMMANDS = _fleet(
     "commands",
@@ -272,7 +274,7 @@ FLEET_COMMANDS = _fleet(
     "command id",
     (COMMAND,),
     writers=("streams.governor",),
-    readers=("sinks.gitops", "sinks.prometheus", "sinks.web"),
+    readers=("sinks.gitops", "sinks.prometheus", "sinks.web", "sinks.elasticsearch"),
     kept_days=7,
 )
 FLEET_DECISIONS = _fleet(
@@ -281,7 +283,7 @@ FLEET_DECISIONS = _fleet(
     "decision id",
     (DECISION, BREAKER),
     writers=("streams.governor",),
-    readers=("sinks.prometheus", "sinks.web"),
+    readers=("sinks.prometheus", "sinks.web", "sinks.elasticsearch"),
     kept_days=90,
 )
 FLEET_OUTCOMES = _fleet(
@@ -290,7 +292,7 @@ FLEET_OUTCOMES = _fleet(
     "command id",
     (OUTCOME,),
     writers=("sinks.gitops",),
-    readers=("streams.reduce", "sinks.gitops", "sinks.prometheus", "sinks.web"),
+    readers=("streams.reduce", "sinks.gitops", "sinks.prometheus", "sinks.web", "sinks.elasticsearch"),
     kept_days=365,
 )
 FLEET_REDUCED = Topic(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from abdrift import paths
-from abdrift.cli import sink_alertmanager, sink_prometheus
+from abdrift.cli import sink_alertmanager, sink_elasticsearch, sink_prometheus
 from abdrift.cli.clusters import ClusterOption, ContextOption, FleetOption, KubeconfigOption, LabelsOption, clusters
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.keys import KeysOption
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Run a sink: facts out of Kafka to where they are acted on or seen.", no_args_is_help=True)
     group.command("gitops")(with_kafka(gitops))
     sink_alertmanager.register(group)
+    sink_elasticsearch.register(group)
     sink_prometheus.register(group)
     app.add_typer(group, name="sink")
 
