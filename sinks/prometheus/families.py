@@ -23,7 +23,9 @@ class Family:
 
 
 CLUSTERS = Family("abdrift_fleet_clusters", "Clusters by status; no evidence is unknown.", ("status", *PLACE))
-CLUSTERS_SILENT = Family("abdrift_fleet_clusters_silent", "Clusters whose agent is silent.", PLACE)
+CLUSTERS_SILENT = Family(
+    "abdrift_fleet_clusters_silent", "Clusters whose agent is silent, or was never heard of.", PLACE
+)
 CLUSTERS_INCOMPLETE = Family(
     "abdrift_fleet_clusters_incomplete", "Clusters whose health rests on incomplete evidence.", PLACE
 )
@@ -32,7 +34,9 @@ CLUSTERS_BY_EVIDENCE_AGE = Family(
     "Clusters by the age of what their newest health fact rests on; one is written at least every minute.",
     (OLDER_THAN,),
 )
-CLUSTERS_DRIFTED = Family("abdrift_fleet_clusters_drifted", "Clusters with an open finding.", PLACE)
+CLUSTERS_DRIFTED = Family(
+    "abdrift_fleet_clusters_drifted", "Clusters with an open finding; an alert alone is no drift.", PLACE
+)
 CLUSTER_HEALTH = Family(
     "abdrift_cluster_health", "A cluster's status: 0 healthy, 1 degraded, 2 failing, 3 unknown.", ("cluster", *PLACE)
 )

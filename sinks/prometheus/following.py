@@ -7,41 +7,31 @@ from typing import Final
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
+from abdrift import fleetstate
 from abdrift.clock import ClockMs
 from abdrift.kafka import KafkaSettings
 from abdrift.latest import Change, Latest, Reader, opened
-from abdrift.topics import (
-    DEAD_LETTERS,
-    FLEET_COMMANDS,
-    FLEET_DECISIONS,
-    FLEET_DRIFT,
-    FLEET_HEALTH,
-    FLEET_INCIDENTS,
-    FLEET_INVENTORY,
-    FLEET_OUTCOMES,
-    TOPICS,
-)
+from abdrift.topics import DEAD_LETTERS
 from sinks.prometheus import telemetry
-from sinks.prometheus.view import CLUSTER_KEYS, UnreadableError, View
+from sinks.prometheus.view import UnreadableError, View
 
 log = logging.getLogger(__name__)
 
-STATES: Final = (FLEET_HEALTH, FLEET_INVENTORY, FLEET_DRIFT, FLEET_INCIDENTS, FLEET_DECISIONS)
-"""Read whole: the newest of each key counts. Of decisions it is the breaker's, which says nothing while it stays."""
-HAPPENINGS: Final = {FLEET_COMMANDS: 86_400_000, FLEET_OUTCOMES: 86_400_000, DEAD_LETTERS: 0}
-"""Read from so long ago (ms): a command that is older has ended."""
+TOPICS: Final = (*fleetstate.TOPICS, *fleetstate.RECENT, DEAD_LETTERS)
+_RECENT_MS: Final = 86_400_000
+"""A command that is older has ended."""
 _CHECK_MS: Final = 1_000
 _EXPIRED_MS: Final = 600_000
 """So long after its expiry a command without an outcome is forgotten."""
 _KNOWN: Final = b""
-_COMPACTED: Final = frozenset(topic.name for topic in TOPICS if topic.compacted)
+_COMPACTED: Final = frozenset(topic.name for topic in fleetstate.TOPICS)
 
 
 class Following(Latest):
     """Where each topic was read to, and of each compacted key that it is known: its value lives on in the view."""
 
     def __init__(self, view: View) -> None:
-        super().__init__(wanted=lambda topic, key: topic != FLEET_HEALTH.name or key.startswith(CLUSTER_KEYS))
+        super().__init__(wanted=fleetstate.wanted)
         self._view = view
         self.taken = 0
         """Records that were read."""
@@ -110,13 +100,13 @@ async def follow(
 
     """
     began_ms = clock()
-    since_ms = {topic.name: began_ms - ago_ms for topic, ago_ms in HAPPENINGS.items()}
+    recent = fleetstate.since(began_ms - _RECENT_MS)
 
-    def since(topic: str, _partition: int, _partitions: int) -> int:
-        return since_ms.get(topic, 0)
+    def since(topic: str, partition: int, partitions: int) -> int:
+        return began_ms if topic == DEAD_LETTERS.name else recent(topic, partition, partitions)
 
     following = Following(view)
-    async with opened(kafka, [*STATES, *HAPPENINGS], following, since=since) as reader:
+    async with opened(kafka, TOPICS, following, since=since) as reader:
         async for left in reader.catch_up():
             freshness.read(following.taken, left)
         on_caught_up()

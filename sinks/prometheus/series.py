@@ -73,7 +73,8 @@ def _clusters(known: View, places: Places, now_ms: int) -> Iterator[Told]:
     by_status: Counter[Labels] = Counter()
     silent: Counter[Labels] = Counter()
     incomplete: Counter[Labels] = Counter()
-    for cluster, note in known.clusters.items():
+    fleet = known.fleet()
+    for cluster, note in fleet.items():
         place = places[cluster]
         by_status[(_one_of(HealthStatus, note.status), *place)] += 1
         silent[place] += note.silent
@@ -84,7 +85,7 @@ def _clusters(known: View, places: Places, now_ms: int) -> Iterator[Told]:
     yield Told(families.CLUSTERS_SILENT, silent)
     yield Told(families.CLUSTERS_INCOMPLETE, incomplete)
     # What never vouched for anything is older than all.
-    ages = [(now_ms - (note.as_of_ms or 0)) / 1000 for note in known.clusters.values()]
+    ages = [(now_ms - (note.as_of_ms or 0)) / 1000 for note in fleet.values()]
     yield Told(families.CLUSTERS_BY_EVIDENCE_AGE, {(age,): n for age, n in _older(ages, EVIDENCE_AGES_SECONDS)})
     located = {note.site: note for note in known.places.values() if note.site and note.latitude and note.longitude}
     at = {(site, note.latitude, note.longitude): 1 for site, note in sorted(located.items())}
@@ -93,7 +94,7 @@ def _clusters(known: View, places: Places, now_ms: int) -> Iterator[Told]:
 
 def _each_cluster(known: View, places: Places, most: int) -> Iterator[Told]:
     health = {
-        (name, *places[name]): CODES.get(note.status, CODES["unknown"]) for name, note in sorted(known.clusters.items())
+        (name, *places[name]): CODES.get(note.status, CODES["unknown"]) for name, note in sorted(known.fleet().items())
     }
     yield _at_most(families.CLUSTER_HEALTH, health, most)
     # The worst first, so that what is left out matters least.
@@ -109,9 +110,10 @@ def _drift(known: View, places: Places, now_ms: int) -> Iterator[Told]:
         kind = _one_of(DriftKind, note.kind)
         found[(kind, *places[note.cluster])] += 1
         opened_ms.setdefault(kind, []).append(note.opened_ms)
-        drifted.add(note.cluster)
+        if kind != DriftKind.ALERT:
+            drifted.add(note.cluster)
     yield Told(families.FINDINGS, found)
-    drifted_at = Counter(_zeros(places[cluster] for cluster in known.clusters))
+    drifted_at = Counter(_zeros(places[cluster] for cluster in known.fleet()))
     drifted_at.update(places[cluster] for cluster in drifted)
     yield Told(families.CLUSTERS_DRIFTED, drifted_at)
     by_age = {

@@ -31,7 +31,7 @@ from abdrift.topics import (
 from sinks.prometheus import facts
 
 BUCKETS_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
-CLUSTER_KEYS: Final = "cluster/"
+_CLUSTER_KEYS: Final = "cluster/"
 """What the keys of clusters' health begin with."""
 _MOST_LABEL_VALUES: Final = 200
 _MOST_TEXT: Final = 200
@@ -53,6 +53,10 @@ class ClusterNote(NamedTuple):
     silent: bool
     complete: bool
     as_of_ms: int | None
+
+
+UNHEARD: Final = ClusterNote("unknown", silent=True, complete=False, as_of_ms=None)
+"""A cluster of which an inventory tells and no health fact."""
 
 
 class PlaceNote(NamedTuple):
@@ -142,6 +146,10 @@ class View:
         except msgspec.DecodeError as error:
             raise UnreadableError("no-json", str(error)) from error
 
+    def fleet(self) -> dict[str, ClusterNote]:
+        """Return how each cluster is that an inventory or a health fact tells of."""
+        return {**dict.fromkeys(self.places, UNHEARD), **self.clusters}
+
     def forget_expired(self, before_ms: int) -> None:
         """Let go of commands that expired before a moment without an outcome."""
         for command_id in [key for key, (_, expires_ms) in self.in_flight.items() if expires_ms < before_ms]:
@@ -151,7 +159,7 @@ class View:
         """Let go of what a key told of, which was withdrawn."""
         match topic:
             case FLEET_HEALTH.name:
-                self.clusters.pop(key.removeprefix(CLUSTER_KEYS), None)
+                self.clusters.pop(key.removeprefix(_CLUSTER_KEYS), None)
             case FLEET_INVENTORY.name:
                 self.places.pop(key, None)
             case FLEET_DRIFT.name:

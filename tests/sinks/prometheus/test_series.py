@@ -140,6 +140,20 @@ def test_a_cluster_that_no_inventory_names_any_more_is_still_told_of_nowhere() -
     assert series["abdrift_cluster_health"][frozenset(nowhere.items())] == 2
 
 
+def test_a_cluster_that_only_an_inventory_tells_of_is_unknown_and_silent() -> None:
+    series = told(view_of([FLEET.inventory("edge-9", site="oslo")]))
+    oslo = {"site": "oslo", "region": "", "environment": ""}
+    assert series["abdrift_cluster_health"] == {frozenset({"cluster": "edge-9", **oslo}.items()): 3}
+    assert series["abdrift_fleet_clusters"][frozenset({"status": "unknown", **oslo}.items())] == 1
+    assert series["abdrift_fleet_clusters_silent"] == {frozenset(oslo.items()): 1}
+
+
+def test_alerts_alone_are_no_drift() -> None:
+    series = told(view_of([FLEET.health("edge-1", "healthy"), FLEET.finding("f", "edge-1", "alert")]))
+    assert sum(series["abdrift_fleet_clusters_drifted"].values()) == 0
+    assert sum(series["abdrift_cluster_findings"].values()) == 1
+
+
 def test_a_command_that_expired_without_an_outcome_is_let_go() -> None:
     view = view_of([FLEET.command("c1", "edge-1")])
     view.forget_expired(NOW_MS)
