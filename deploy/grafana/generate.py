@@ -1,4 +1,4 @@
-"""Every dashboard as JSON, and every query in them."""
+"""Every dashboard as JSON, every query in them, and the page of metrics."""
 
 import json
 from collections.abc import Iterator
@@ -6,26 +6,33 @@ from pathlib import Path
 from typing import Any, Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as models
 
-from deploy.grafana import cluster, fleet, governor, pipeline
+from deploy.grafana import cluster, fleet, governor, metrics, pipeline
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
+METRICS_PAGE: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
 _PAGES: Final = (fleet, cluster, governor, pipeline)
 
 
 def dashboards() -> dict[str, str]:
     """Return the JSON of each dashboard, by its uid."""
-    return {page.UID: JSONEncoder(sort_keys=True, indent=2).encode(page.build().build()) + "\n" for page in _PAGES}
+    return {page.UID: _encoded(page.build().build()) for page in _PAGES}
 
 
-def write(folder: Path = FOLDER) -> list[Path]:
-    """Write each dashboard into a file of its uid's name; return the files."""
-    written = []
-    for uid, text in dashboards().items():
-        file = folder / f"{uid}.json"
+def _encoded(board: models.Dashboard) -> str:
+    """Return a dashboard's JSON, its panels numbered: links to a panel and its alerts go by that number."""
+    for number, panel in enumerate(board.panels or (), 1):
+        panel.id_val = number
+    return JSONEncoder(sort_keys=True, indent=2).encode(board) + "\n"
+
+
+def write() -> list[Path]:
+    """Write each dashboard into a file of its uid's name, and the page of metrics; return the files."""
+    texts = {FOLDER / f"{uid}.json": text for uid, text in dashboards().items()} | {METRICS_PAGE: metrics.page()}
+    for file, text in texts.items():
         file.write_text(text)
-        written.append(file)
-    return written
+    return list(texts)
 
 
 def queries(text: str) -> Iterator[tuple[str, str]]:

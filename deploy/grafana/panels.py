@@ -13,6 +13,7 @@ from grafana_foundation_sdk.builders import prometheus as queries
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import common, prometheus
 from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import geomap as geomap_models
 
 SOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 KIBANA_DEFAULT: Final = "http://localhost:5601"
@@ -94,7 +95,10 @@ def chosen(name: str, metric: str, *, label: str | None = None, many: bool = Tru
         .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(models.VariableSort.ALPHABETICAL_ASC)
     )
-    return variable.multi(multi=True).include_all(include_all=True).all_value(".*") if many else variable
+    if not many:
+        return variable
+    every = models.VariableOption(text="All", value="$__all")
+    return variable.multi(multi=True).include_all(include_all=True).all_value(".*").current(every)
 
 
 def places() -> tuple[dashboard.QueryVariable, ...]:
@@ -109,6 +113,7 @@ def tile(title: str, promql: str, help_text: str, **given: Any) -> stat.Panel:
         stat.Panel(), title, help_text, {name or "": promql}, instant=True, **{"width": SIXTH, "height": 4, **given}
     )
     panel.color_mode(common.BigValueColorMode.BACKGROUND_SOLID).graph_mode(common.BigValueGraphMode.NONE)
+    panel.reduce_options(_newest())
     return panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME) if name else panel
 
 
@@ -132,21 +137,22 @@ def rows(title: str, promql: str, help_text: str, **given: Any) -> table.Panel:
     hidden = {"Time": True, **dict.fromkeys(given.pop("hidden", ()), True)}
     panel = _panel(table.Panel(), title, help_text, {"": promql}, instant=True, **{"width": FULL, "height": 8, **given})
     named = {"excludeByName": hidden, "renameByName": {"Value": value}}
+    panel.show_header(show_header=True).cell_height(common.TableCellHeight.SM)
     return panel.with_transformation(models.DataTransformerConfig(id_val="organize", options=named))
 
 
 def bars(title: str, promql: str, name: str, help_text: str, **given: Any) -> bargauge.Panel:
     """Return a bar for each series."""
     given = {"width": THIRD, "height": 8, **given}
-    return _panel(bargauge.Panel(), title, help_text, {name: promql}, instant=True, **given).orientation(
-        common.VizOrientation.HORIZONTAL
-    )
+    panel = _panel(bargauge.Panel(), title, help_text, {name: promql}, instant=True, **given)
+    return panel.orientation(common.VizOrientation.HORIZONTAL).reduce_options(_newest())
 
 
 def states(title: str, promql: str, name: str, help_text: str, **given: Any) -> statetimeline.Panel:
     """Return what a value meant over time."""
     given = {"width": FULL, "height": 5, **given}
-    return _panel(statetimeline.Panel(), title, help_text, {name: promql}, instant=False, **given)
+    panel = _panel(statetimeline.Panel(), title, help_text, {name: promql}, instant=False, **given)
+    return panel.merge_values(merge_values=True)
 
 
 def site_map(title: str, promql: str, help_text: str, **given: Any) -> geomap.Panel:
@@ -169,6 +175,8 @@ def site_map(title: str, promql: str, help_text: str, **given: Any) -> geomap.Pa
     )
     panel = _panel(geomap.Panel(), title, help_text, {"": promql}, instant=True, **given)
     panel.with_transformation(models.DataTransformerConfig(id_val="convertFieldType", options={"conversions": numbers}))
+    panel.basemap(common_builders.MapLayerOptions().type("default").name("basemap"))
+    panel.tooltip(geomap.TooltipOptions().mode(geomap_models.TooltipMode.DETAILS))
     return panel.layers([layer]).view(geomap.MapViewConfig().id("fit").all_layers(all_layers=True))
 
 
@@ -213,6 +221,10 @@ def _panel(
     for name, unit in given.get("units", {}).items():
         panel.override_by_name(name, [models.DynamicConfigValue(id_val="unit", value=unit)])
     return panel
+
+
+def _newest() -> common_builders.ReduceDataOptions:
+    return common_builders.ReduceDataOptions().calcs(["lastNotNull"])
 
 
 def _thresholds(steps: Thresholds) -> dashboard.ThresholdsConfig:

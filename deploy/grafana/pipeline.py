@@ -37,8 +37,16 @@ def build() -> dashboard.Dashboard:
     )
     for panel in _now():
         made = made.with_panel(panel)
-    stages = {"Collectors": _collectors(), "Receivers": _receivers(), "Streams": _streams(), "Sinks": _sinks()}
-    for title, panels in {**stages, "Processes": _processes()}.items():
+    stages = {
+        "Collectors": _collectors(),
+        "Receivers": _receivers(),
+        "Streams": _streams(),
+        "Sinks: Prometheus and GitOps": _exporter(),
+        "Sinks: Elasticsearch": _elasticsearch(),
+        "Sinks: Alertmanager and the page": _alertmanager_and_page(),
+        "Processes": _processes(),
+    }
+    for title, panels in stages.items():
         made = made.with_row(row(title))
         for panel in panels:
             made = made.with_panel(panel)
@@ -226,7 +234,7 @@ def _streams() -> list[Panel]:
     ]
 
 
-def _sinks() -> list[Panel]:
+def _exporter() -> list[Panel]:
     return [
         lines(
             "Exporter: series",
@@ -262,6 +270,70 @@ def _sinks() -> list[Panel]:
             "Records that were no facts",
             _rates("topic", "abdrift_gitops_records_unreadable_total"),
             "Read by GitOps sinks.",
+        ),
+    ]
+
+
+def _elasticsearch() -> list[Panel]:
+    lag = {"{{lane}}": "max by (lane) (abdrift_elasticsearch_lag_milliseconds)"}
+    return [
+        lines(
+            "Documents",
+            _rates("kind, result", "abdrift_elasticsearch_documents_total"),
+            "By what came of them: present ones were there already, superseded ones are older than what is there.",
+        ),
+        lines("Age when written", lag, "Of the newest record.", unit="ms"),
+        lines(
+            "Time of a bulk request",
+            {"p99": percentile(99, "", "abdrift_elasticsearch_bulk_seconds")},
+            "To its answer.",
+            unit="s",
+        ),
+        lines(
+            "Tried again",
+            _rates("of, reason", "abdrift_elasticsearch_retries_total")
+            | {"waits: {{lane}}": "max by (lane) (abdrift_elasticsearch_waiting)"},
+            "Requests and documents by why, and 1 while nothing is read until Elasticsearch takes what is held.",
+        ),
+        lines(
+            "Refused by Elasticsearch",
+            _rates("reason", "abdrift_elasticsearch_dead_letters_total"),
+            "Dead-lettered with the reason.",
+        ),
+        lines(
+            "Not for Elasticsearch",
+            _rates("topic, reason", "abdrift_elasticsearch_passed_over_total"),
+            "Records and rows that are not meant to be there.",
+        ),
+    ]
+
+
+def _alertmanager_and_page() -> list[Panel]:
+    return [
+        lines(
+            "Alerts told",
+            _rates("target, result", "abdrift_alertmanager_alerts_total")
+            | {"failed: {{target}} {{error}}": per_second("target, error", "abdrift_alertmanager_errors_total")},
+            "By what came of telling them.",
+        ),
+        lines(
+            "Told last",
+            {"{{target}}": "time() - max by (target) (abdrift_alertmanager_told_timestamp_seconds)"},
+            "Since each Alertmanager was told of all. One that is told nothing takes alerts for over.",
+            unit="s",
+        ),
+        lines("Page: requests", _rates("route, code", "abdrift_web_requests_total"), "By answer."),
+        lines(
+            "Page: refused",
+            _rates("reason", "abdrift_web_refused_total"),
+            "Requests refused, and browsers let go.",
+        ),
+        lines("Page: browsers", {"browsers": "sum(abdrift_web_browsers)"}, "That are told of changes now."),
+        lines(
+            "Page: bytes",
+            {"sent": "sum(rate(abdrift_web_batch_bytes_total[$__rate_interval]))"},
+            "Of changes to browsers.",
+            unit="Bps",
         ),
     ]
 

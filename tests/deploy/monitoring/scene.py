@@ -22,7 +22,7 @@ from abdrift import provision
 from abdrift.broker import EmbeddedBroker
 from abdrift.clock import wall_clock_ms
 from abdrift.kafka import KafkaSettings, environment_name, producer
-from tests.deploy.monitoring import declared
+from tests.deploy.monitoring import stages
 from tests.parts import monitoring
 from tests.parts.guard import Guard
 from tests.parts.loopback import HOST, Ports, answers
@@ -44,7 +44,7 @@ class Scene:
     """What runs."""
 
     kafka: KafkaSettings
-    exporter: Part
+    broker: EmbeddedBroker
     exporter_url: str
     prometheus_url: str
 
@@ -67,8 +67,8 @@ def page(url: str) -> str:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Scene]:
-    """Run the scene until left."""
+def running(folder: Path, *, stale_seconds: float = 60) -> Iterator[Scene]:
+    """Run the scene until left, with an exporter that tells nothing when Kafka was away for so long."""
     ports = Ports()
     at = {name: ports.take() for name in ("exporter", "worker", "stages")}
     with ExitStack() as stack:
@@ -80,7 +80,8 @@ def running(folder: Path) -> Iterator[Scene]:
         prometheus = monitoring.prometheus(folder, ports, guard, _config(at), "--web.enable-remote-write-receiver")
         write = ("--remote-write", f"{prometheus.url}/api/v1/write", "--remote-write-interval-seconds", "1")
         listen = f"{HOST}:{at['exporter']}"
-        exporter = _abdrift("exporter", folder, guard, kafka, listen, "sink", "prometheus", "--listen", listen, *write)
+        options = ("--listen", listen, "--stale-seconds", str(stale_seconds), *write)
+        exporter = _abdrift("exporter", folder, guard, kafka, listen, "sink", "prometheus", *options)
         listen = f"{HOST}:{at['worker']}"
         kept = ("--data", str(folder / "worker"), "--keys", str(folder / "keys"))
         worker = _abdrift("worker", folder, guard, kafka, listen, "worker", "--metrics", listen, *kept)
@@ -90,7 +91,7 @@ def running(folder: Path) -> Iterator[Scene]:
             part.launch()
         for part in parts:
             part.wait_ready()
-        scene = Scene(kafka, exporter, f"http://{HOST}:{at['exporter']}", prometheus.url)
+        scene = Scene(kafka, broker, f"http://{HOST}:{at['exporter']}", prometheus.url)
         scene.say(Fleet(wall_clock_ms()).story())
         yield scene
 
@@ -104,7 +105,7 @@ def _abdrift(name: str, folder: Path, guard: Guard, kafka: KafkaSettings, listen
 
 
 def _stages(folder: Path, guard: Guard, port: int) -> Part:
-    argv = [sys.executable, "-m", declared.__name__, HOST, str(port)]
+    argv = [sys.executable, "-m", stages.__name__, HOST, str(port)]
     ready = answers(f"http://{HOST}:{port}/metrics")
     return Part(Program("stages", argv, folder / "stages.log", ready, environment={"PYTHONPATH": str(ROOT)}), guard)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.monitoring import declared
+from deploy.grafana import metrics
 from tests.parts import programs
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "prometheus" / "rules"
@@ -28,12 +28,12 @@ NAMED = [pytest.param(rule["expr"], id=rule.get("alert") or rule["record"]) for 
 
 @pytest.mark.parametrize("expression", NAMED)
 def test_a_rule_names_what_some_process_exposes(expression: str) -> None:
-    assert not declared.lacking(expression, RECORDED)
+    assert not metrics.lacking(expression, RECORDED)
 
 
 def test_what_nothing_exposes_is_noticed() -> None:
     query = 'abdrift_fleet_clusters{site="a", colour="b"} + abdrift_weather + abdrift:nothing'
-    assert declared.lacking(query, RECORDED) == ["abdrift_fleet_clusters{colour}", "abdrift_weather", "abdrift:nothing"]
+    assert metrics.lacking(query, RECORDED) == ["abdrift_fleet_clusters{colour}", "abdrift_weather", "abdrift:nothing"]
 
 
 def test_every_alert_is_tried_and_seen_to_fire() -> None:
