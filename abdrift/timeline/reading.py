@@ -1,7 +1,6 @@
 """Reads what Kafka holds about one cluster into its story: of each topic only the partitions that can tell of it."""
 
 import contextlib
-import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -63,9 +62,8 @@ class StoryReader:
         records: list[ConsumerRecord] = []
         while [place for place, end in self.ends.items() if await self.client.position(place) < end]:
             read = await self._poll()
-            if self.is_cut:
-                times = [record.timestamp for record in read if record.topic == OBJECTS.name]
-                self.git_since_ms = min([*times, self.git_since_ms or sys.maxsize])
+            if self.is_cut and self.git_since_ms is None:
+                self.git_since_ms = next((record.timestamp for record in read if record.topic == OBJECTS.name), None)
             records += filter(self._is_wanted, read)
         # What the cluster follows comes first: moves of other remotes are none of its own.
         records.sort(key=lambda record: (record.topic != FLEET_INVENTORY.name, record.timestamp, record.offset))

@@ -189,7 +189,8 @@ def incident(memory: Memory, told: Told) -> list[Entry]:
         at_ms = time_ms(told.data, "closed_at") or told.append_ms
         because = told.data.get("closed_because") or "over"
         text = f"incident over: {because} ({one_line(newest['title'])})"
-        entries.append(_incident(memory, told, at_ms, "closed", Tone.GOOD, text, []))
+        tone = Tone.GOOD if because == "recovered" else Tone.NEWS
+        entries.append(_incident(memory, told, at_ms, "closed", tone, text, []))
     return entries
 
 

@@ -10,6 +10,7 @@ from abdrift.cli import main
 CASES = {
     "no-governor-is-trusted": (["sink", "gitops", "--cluster", "edge-1", "--keys", "{tmp}"], "abdrift keys create"),
     "no-broker": (["command", "list"], "--kafka"),
+    "no-broker-for-a-view": (["fleet", "status", "--watch"], "--kafka"),
     "no-operator-key": (["command", "freeze", "--reason", "x", "--keys", "{tmp}"], "ABDRIFT_KEYS"),
 }
 

@@ -14,11 +14,13 @@ import pytest
 
 from abdrift import frames
 from abdrift.cli import drift, fleet, incident, timeline
+from abdrift.cli.timeline import notes
 from abdrift.clock import wall_clock_ms
 from abdrift.kafka import producer
 from abdrift.partitions import partition_of
 from abdrift.signals import objects
 from abdrift.signals.objects import ObjectRow, Op, RemoteDetail, RemoteHead, encode_detail
+from abdrift.timeline import reading
 from abdrift.topics import (
     COMMAND,
     DECISION,
@@ -132,6 +134,17 @@ def test_the_line_of_time_tells_why_and_what_was_done(governed: Governed) -> Non
     assert 'Git is at main@bbbbbbb "Raise the limit" by Kari' in shown
     assert "spec.replicas: 2 → 5" in shown
     assert "corrected in 1.0 s: reconcile of Kustomization flux-system/apps" in shown
+
+
+async def test_only_so_many_frames_are_looked_through_for_moves_of_git(
+    governed: Governed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await move(governed, wall_clock_ms())
+    monkeypatch.setattr(reading, "MOST_FRAMES", 1)
+    async with reading.opened(governed.settings, NAME, since_ms=1) as reader:
+        await reader.catch_up()
+    assert reader.git_since_ms, "the first one was passed over"
+    assert "moves of Git remotes are told from" in next(iter(notes(reader))).plain
 
 
 def test_a_finding_is_shown_by_the_beginning_of_its_id(governed: Governed) -> None:
