@@ -15,6 +15,8 @@ WAITING_FOR_OTHERS = frozenset({"DependencyNotReady", "SourceNotReady", "Artifac
 """Flux's reasons by which an owner fails for what it follows rather than for what it applies."""
 _WRONG_PATH = "path not found"
 """Flux says ArtifactFailed, too, where the revision lacks the path to apply."""
+MAX_NAME_CHARS = 300
+"""Of what a cluster says its revision, chart, source or pool is: names are kept with every member."""
 FLEET = Place(f"{CauseKind.FLEET}/all", CauseKind.FLEET, "all")
 
 
@@ -41,8 +43,7 @@ def of_silence(labels: Mapping[str, str]) -> tuple[Place, ...]:
 
 def of_node(node: Health, cluster: str, labels: Mapping[str, str]) -> tuple[Place, ...]:
     """Return the causes that a node's failure may have."""
-    pool = f"{cluster}/{node.pool}"
-    pools = (Place(f"{CauseKind.NODE_POOL}/{pool}", CauseKind.NODE_POOL, pool),) if node.pool else ()
+    pools = (_place(CauseKind.NODE_POOL, f"{cluster}/{node.pool}"),) if node.pool else ()
     return (*_of_site(labels), *pools)
 
 
@@ -59,11 +60,11 @@ def _of_revision(finding: Finding, commit: GitCommit) -> tuple[Place, ...]:
     url = finding.source_url or ""
     if finding.object.group == HELM_GROUP:
         name = f"{url.rstrip('/').rpartition('/')[2] or finding.object.name} {commit.revision}"
-        return (Place(f"{CauseKind.CHART_VERSION}/{name}", CauseKind.CHART_VERSION, name, url),)
+        return (_place(CauseKind.CHART_VERSION, name, source=url),)
     # A commit's hash names it whatever branch it was fetched from; a bare version means something in its source only.
     reference, at, digest = commit.revision.rpartition("@")
     key = digest if at and reference else f"{url} {commit.revision}"
-    return (Place(f"{CauseKind.GIT_REVISION}/{key}", CauseKind.GIT_REVISION, commit.revision, url),)
+    return (_place(CauseKind.GIT_REVISION, commit.revision, key, url),)
 
 
 def _of_source(finding: Finding) -> tuple[Place, ...]:
@@ -71,12 +72,18 @@ def _of_source(finding: Finding) -> tuple[Place, ...]:
     url, source = finding.source_url, finding.source or finding.object
     if url is None or source.kind == "HelmChart":
         name = spoken(source)
-        return (Place(f"{kind}/object/{name}", kind, name),)
+        return (_place(kind, name, f"object/{name}"),)
     host = host_of(url)
-    wider = (Place(f"{kind}/host/{host}", kind, host),) if host else ()
-    return (*wider, Place(f"{kind}/url/{url}", kind, url, url))
+    wider = (_place(kind, host, f"host/{host}"),) if host else ()
+    return (*wider, _place(kind, url, f"url/{url}", url))
 
 
 def _of_site(labels: Mapping[str, str]) -> tuple[Place, ...]:
     site = labels.get("site")
-    return (Place(f"{CauseKind.SITE}/{site}", CauseKind.SITE, site),) if site else ()
+    return (_place(CauseKind.SITE, site),) if site else ()
+
+
+def _place(kind: CauseKind, name: str, key: str = "", source: str = "") -> Place:
+    """Return a cause; `key` tells it from others of its kind where its name does not."""
+    known = f"{kind}/{key or name}"[:MAX_NAME_CHARS]
+    return Place(known, kind, name[:MAX_NAME_CHARS], source[:MAX_NAME_CHARS])

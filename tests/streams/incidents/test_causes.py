@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from abdrift.facts.drift import GitCommit
+from streams.incidents.causes import MAX_NAME_CHARS
 from tests.streams.incidents.world import (
     APPS,
     BAD,
@@ -134,6 +135,14 @@ def test_symptoms_further_apart_than_the_window_are_no_incident() -> None:
     world = World().feed(policy(window_seconds=60), failing("a")).feed(failing("b"), every_ms=61_000)
     assert not world.told
     assert len(world.feed(failing("c")).open()) == 1
+
+
+def test_names_that_clusters_give_are_bounded() -> None:
+    endless = GitCommit(revision="v" * 100_000)
+    world = World().feed(failing("a", attempted=endless), failing("b", attempted=endless))
+    (one,) = world.open()
+    assert len(one.cause.name) == MAX_NAME_CHARS
+    assert max(map(len, world.cells)) < 2 * MAX_NAME_CHARS
 
 
 def test_sources_of_a_host_become_one_incident_in_place_of_one_for_each() -> None:
