@@ -14,7 +14,7 @@ from rich.text import Text
 from abdrift.cli import looks
 from abdrift.cli.drift_list import said
 from abdrift.cli.known import Known, known
-from abdrift.cli.view import AMBER, GREEN, GREY, RED
+from abdrift.cli.looks import AMBER, GREEN, GREY, RED
 from abdrift.clock import to_ms, wall_clock_ms
 from abdrift.facts.base import Evidence, SourceEvidence
 from abdrift.facts.drift import Certainty, Finding, FindingState

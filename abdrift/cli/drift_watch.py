@@ -19,8 +19,8 @@ from abdrift.cli.drift_filter import (
     SiteOption,
 )
 from abdrift.cli.known import live
+from abdrift.cli.looks import AMBER, GREEN, GREY, RED
 from abdrift.cli.service import run_until_stopped
-from abdrift.cli.view import AMBER, GREEN, GREY, RED
 from abdrift.fleetstate import Finding
 from abdrift.kafka import KafkaSettings
 from abdrift.latest import Change

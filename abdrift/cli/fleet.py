@@ -17,8 +17,8 @@ from rich.text import Text
 from abdrift.cli import looks
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.known import LAST_MS, known, live
+from abdrift.cli.looks import AMBER, GREY, RED
 from abdrift.cli.service import run_until_stopped
-from abdrift.cli.view import AMBER, GREY, RED
 from abdrift.clock import parse_rfc3339_ms, to_datetime, wall_clock_ms
 from abdrift.facts.base import rfc3339
 from abdrift.fleetstate import PLACES, STATUSES, Fleet

@@ -16,7 +16,7 @@ from abdrift.cli import looks
 from abdrift.cli.fleet import incident_line
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.known import known
-from abdrift.cli.view import AMBER, GREY
+from abdrift.cli.looks import AMBER, GREY
 from abdrift.clock import parse_rfc3339_ms, to_ms, wall_clock_ms
 from abdrift.facts.incidents import Incident, IncidentMember, IncidentState
 from abdrift.kafka import KafkaSettings

@@ -10,13 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from abdrift.cli.view import AMBER, BLUE, CYAN, GREEN, GREY, MAGENTA, RED
 from abdrift.timeline.entries import Entry, one_line, short, took
+
+# Of middling lightness, so that each can be read on black and on white.
+GREEN, AMBER, RED = "#1a9a1a", "#b07c00", "#e03030"
+BLUE, CYAN, MAGENTA, GREY = "#2f7fd0", "#0a87a8", "#af5faf", "#808080"
 
 STATUS: Final = {"healthy": ("●", GREEN), "degraded": ("◐", AMBER), "failing": ("▲", RED), "unknown": ("○", GREY)}
 DRIFTED: Final = ("◆", MAGENTA)
 OVER: Final = ("✓", GREEN)
-ALARM: Final = ("!", RED)
+ALARM: Final = ("✖", RED)
 KINDS: Final = {
     "deleted": RED,
     "failing": RED,
@@ -32,7 +35,7 @@ ENTRIES: Final = {
     "drift": "◆",
     "evidence": "○",
     "health": "●",
-    "incident": "!",
+    "incident": "✖",
     "governor": "-",
     "person": "☺",
     "command": "→",

@@ -13,8 +13,8 @@ from rich.text import Text
 from abdrift.cli import looks, stored
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.known import known
+from abdrift.cli.looks import AMBER, GREY
 from abdrift.cli.service import run_until_stopped
-from abdrift.cli.view import AMBER, GREY
 from abdrift.clock import to_datetime, wall_clock_ms
 from abdrift.facts.base import rfc3339
 from abdrift.fleetstate import PLACES, Cluster, Fleet

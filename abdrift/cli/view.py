@@ -18,16 +18,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from abdrift.cli.looks import ALARM, AMBER, BLUE, CYAN, DRIFTED, GREEN, GREY, KINDS, MAGENTA, OVER, RED, STATUS, clock
 from abdrift.clock import parse_rfc3339_ms
 from abdrift.observed import Observed, named, percentiles
 
-# Of middling lightness, so that each can be read on black and on white.
-GREEN, AMBER, RED = "#1a9a1a", "#b07c00", "#e03030"
-BLUE, CYAN, MAGENTA, GREY = "#2f7fd0", "#0a87a8", "#af5faf", "#808080"
-
-_STATUS: Final = {"healthy": ("●", GREEN), "degraded": ("◐", AMBER), "failing": ("▲", RED), "unknown": ("○", GREY)}
-_DRIFTED: Final = ("◆", MAGENTA)
-_KINDS: Final = {"deleted": RED, "failing": RED, "changed": AMBER, "suspended": MAGENTA, "behind": BLUE}
 _RESULTS: Final = {"corrected": GREEN, "accepted": CYAN, "handled-not-corrected": AMBER}
 _ENDED: Final = {"waiting": ("?", MAGENTA), "refused": ("-", AMBER)}
 
@@ -196,7 +190,7 @@ def _fleet(scene: Scene, width: int, rows: int) -> list[Text]:
     drifted = {finding["cluster"]["name"] for finding in scene.seen.open_findings}
     members: dict[str, list[tuple[str, str]]] = {}
     for cluster in sorted(scene.sites):
-        look = _DRIFTED if cluster in drifted else _STATUS[scene.seen.clusters.get(cluster, "unknown")]
+        look = DRIFTED if cluster in drifted else STATUS[scene.seen.clusters.get(cluster, "unknown")]
         members.setdefault(scene.sites[cluster], []).append(look)
     for gap in (" ", ""):
         blocks = [_dots(site, looks, gap) for site, looks in sorted(members.items())]
@@ -243,9 +237,9 @@ def _legend(scene: Scene) -> Text:
     counts = Counter(scene.seen.clusters.get(cluster, "unknown") for cluster in scene.sites)
     drifted = {finding["cluster"]["name"] for finding in scene.seen.open_findings}
     legend = Text(no_wrap=True, overflow="ellipsis")
-    for status, (mark, colour) in _STATUS.items():
+    for status, (mark, colour) in STATUS.items():
         legend.append(f"{mark} {counts[status]} {status}  ", style=colour)
-    legend.append(f"{_DRIFTED[0]} {len(drifted)} off course", style=_DRIFTED[1])
+    legend.append(f"{DRIFTED[0]} {len(drifted)} off course", style=DRIFTED[1])
     if scene.seen.breaker_open:
         legend.append("  breaker open: nothing is commanded", style=f"bold {RED}")
     return legend
@@ -305,7 +299,7 @@ def _incident_cells(incident: Mapping[str, Any], now_ms: int, *, wide: bool) -> 
     opened = _ms(incident, "opened_at") or now_ms
     lasted = Text(_took(max(0, (now_ms if is_open else _ms(incident, "closed_at") or now_ms) - opened)))
     title = Text(incident["title"], style=f"bold {colour}" if is_open else GREY)
-    mark = Text("✖", style=colour) if is_open else Text("✓", style=GREEN)
+    mark = Text(ALARM[0], style=colour) if is_open else Text(*OVER)
     if not is_open:
         return [mark, lasted, title, Text(incident["closed_because"], style=GREEN)]
     reach = f"{radius['clusters']} of {radius['clusters_ever']}"
@@ -340,8 +334,8 @@ def _finding_cells(finding: Mapping[str, Any], answer: Text | None, now_ms: int,
     is_open, times = finding["state"] == "open", finding["times"]
     opened = _ms(times, "opened_at") or now_ms
     lasted = Text(_took(max(0, (now_ms if is_open else _ms(times, "closed_at") or now_ms) - opened)))
-    kind, quiet = Text(finding["kind"], style=_KINDS.get(finding["kind"], GREY)), "" if is_open else GREY
-    mark = Text(*_DRIFTED) if is_open else Text("✓", style=GREEN)
+    kind, quiet = Text(finding["kind"], style=KINDS.get(finding["kind"], GREY)), "" if is_open else GREY
+    mark = Text(*DRIFTED) if is_open else Text(*OVER)
     what = Text(f"again, {_what(finding)}" if finding.get("recurrences") else _what(finding), style=quiet)
     if not wide:
         if finding["fields"]:
@@ -417,7 +411,7 @@ def _done(scene: Scene, rows: int, *, wide: bool) -> Table:
     ]
     changes = sorted([*said, *_commands(scene)], key=lambda change: change.at_ms, reverse=True)
     for change in changes[: max(0, rows)]:
-        table.add_row(Text(_clock(change.at_ms), style=GREY), change.mark, change.cluster, change.what, change.result)
+        table.add_row(Text(clock(change.at_ms), style=GREY), change.mark, change.cluster, change.what, change.result)
     return table
 
 
@@ -445,8 +439,3 @@ def _result(outcome: Mapping[str, Any] | None) -> Text:
 
 def _ms(times: Mapping[str, Any], name: str) -> int | None:
     return parse_rfc3339_ms(times.get(name))
-
-
-def _clock(at_ms: int) -> str:
-    seconds = at_ms // 1_000 % 86_400
-    return f"{seconds // 3_600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"

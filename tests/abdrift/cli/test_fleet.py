@@ -40,7 +40,7 @@ def test_it_can_be_read_without_colour(fleet: Fleet) -> None:
         "commands    0 in flight; in the last hour: none ended",
         "governor    ! stopped, 60 s ago: a surge (`abdrift command thaw`)",
         "evidence    newest fact 60 s ago; ○ 1 agent silent: edge-2 60 s ago",
-        '! i1  critical  2 clusters  git-revision main@bbbbbbb "Raise the limit" by Kari  60 s ago',
+        '✖ i1  critical  2 clusters  git-revision main@bbbbbbb "Raise the limit" by Kari  60 s ago',
         "",
         "site            clusters  ● healthy  ◐ degraded  ▲ failing  ○ unknown  ◆ drifted",
         "site-1                 1          1           0          0          0          1",

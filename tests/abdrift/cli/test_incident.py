@@ -64,7 +64,7 @@ def shown(every: bool = False, **given: Any) -> str:
 
 def test_it_tells_who_changed_what_how_far_it_reaches_and_where_it_began() -> None:
     assert shown().splitlines() == [
-        '! 0123456789abcdef  critical  2 clusters  git-revision main@bbbbbbb "Raise the limit" by Kari  60 s',
+        '✖ 0123456789abcdef  critical  2 clusters  git-revision main@bbbbbbb "Raise the limit" by Kari  60 s',
         "ago",
         "  main@bbbbbbb fails in 3 clusters",
         "",
