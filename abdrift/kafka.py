@@ -4,18 +4,20 @@ Settings come from the command line, else from `ABDRIFT_KAFKA*` variables, else 
 or librdkafka's clients read it. Nothing here imports Faust; `faust_credentials` says what to build from it.
 """
 
+import asyncio
 import contextlib
 import functools
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 from pydantic import BaseModel, ConfigDict, FilePath, SecretStr, ValidationError, model_validator
@@ -24,6 +26,10 @@ FRAME_MAX_BYTES: Final = 8 * 1024 * 1024
 """The largest record that Abdrift sends: one frame."""
 
 _FETCH_HEADROOM_BYTES: Final = 64 * 1024
+_METADATA_SECONDS: Final = (0.1, 1.0)
+"""Between two questions for metadata, and at most where brokers do not answer."""
+_STOP_SECONDS: Final = 10.0
+"""For a client to end in. A producer would wait for a broker that is away, for as long as it is."""
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -289,8 +295,9 @@ async def partition_count(settings: KafkaSettings, topic: str) -> int:
 @contextlib.asynccontextmanager
 async def _started(client: Any, settings: KafkaSettings) -> AsyncIterator[Any]:
     stop = client.close if isinstance(client, AIOKafkaAdminClient) else client.stop
+    _pace(client._client if not isinstance(client, AIOKafkaProducer) else client.client)  # noqa: SLF001  see there
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(stop)
+        stack.push_async_callback(_in_time, stop)
         try:
             await client.start()
         except KafkaError as error:
@@ -300,6 +307,33 @@ async def _started(client: Any, settings: KafkaSettings) -> AsyncIterator[Any]:
                 "the certificates. `abdrift broker` runs a broker here."
             ) from error
         yield client
+
+
+def _pace(client: AIOKafkaClient) -> None:
+    """Have a client wait before it asks for metadata again.
+
+    While a partition has no leader, or a broker that was asked to stop has said so last, aiokafka's producer asks
+    without a pause: thousands of times a second, each with its lines in the log, for as long as that lasts.
+    """
+    ask, loop = client._metadata_update, asyncio.get_running_loop()  # noqa: SLF001  there is no setting for it
+    least_seconds, most_seconds = _METADATA_SECONDS
+    earliest, pause_seconds = 0.0, least_seconds
+
+    async def paced(cluster: Any, topics: Any) -> bool:
+        nonlocal earliest, pause_seconds
+        await asyncio.sleep(earliest - loop.time())
+        is_told = bool(await ask(cluster, topics))
+        pause_seconds = least_seconds if is_told else min(2 * pause_seconds, most_seconds)
+        earliest = loop.time() + pause_seconds
+        return is_told
+
+    client._metadata_update = paced  # noqa: SLF001
+
+
+async def _in_time(stop: Callable[[], Awaitable[None]]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_STOP_SECONDS):
+            await stop()
 
 
 # Properties files -----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """`abdrift git`: the collector of remote Git heads, one for the whole fleet."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from abdrift.cli.service import LogLevelOption, MetricsOption, prepare, run_unti
 from abdrift.kafka import KafkaSettings, consumer, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import OBJECTS
-from collectors.delivery import kafka_send
+from collectors.delivery import Reconnecting
 from collectors.framing import FramerSettings
 from collectors.git import GitConfig
 from collectors.git import run as run_git
@@ -51,7 +52,11 @@ def git(
 async def _run(config: GitConfig, kafka: KafkaSettings) -> None:
     partitions = await partition_count(kafka, OBJECTS.name)
     framing = FramerSettings(partitions=partitions)
-    async with producer(kafka, linger_ms=0) as client, consumer(kafka) as reader, consumer(kafka) as other:
+    async with (
+        Reconnecting(partial(producer, kafka, linger_ms=0)) as reached,
+        consumer(kafka) as reader,
+        consumer(kafka) as other,
+    ):
         tell_ready()
         told = inventories(reader, partitions), suspects(other, partitions)
-        await run_git(config, kafka_send(client), *told, settings=framing)
+        await run_git(config, reached.send, *told, settings=framing)

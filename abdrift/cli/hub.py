@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.masking import Masker
 from abdrift.processes import tell_ready
 from abdrift.topics import OBJECTS
-from collectors.delivery import kafka_send
+from collectors.delivery import Reconnecting
 from collectors.hub import Alone, Hub, HubConfig, KafkaGroup, Membership, Source
 from collectors.hub.cluster_api import ClusterApi
 from collectors.hub.directory import Directory
@@ -151,13 +152,13 @@ async def _run(
     partitions = await partition_count(kafka, OBJECTS.name)
     membership: Membership = KafkaGroup(kafka, *named, partitions) if named else Alone()
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(producer(kafka, linger_ms=0))
+        reached = await stack.enter_async_context(Reconnecting(partial(producer, kafka, linger_ms=0)))
         found: list[Source] = [Directory(sources.kubeconfigs)] if sources.kubeconfigs else []
         if sources.cluster_api or sources.flux:
             management = await stack.enter_async_context(Management(sources.management))
             found += [ClusterApi(management, sources.namespaces)] if sources.cluster_api else []
             found += [FluxRemotes(management, sources.namespaces)] if sources.flux else []
-        hub = Hub(config, kafka_send(client), masker=masker, framing=config.framing(partitions), membership=membership)
+        hub = Hub(config, reached.send, masker=masker, framing=config.framing(partitions), membership=membership)
         log.info("room for about %d clusters: each watch holds a connection", _raise_limit() // 40)
         tell_ready()
         async with beside(_tell(hub, directory / STATUS_FILE)):

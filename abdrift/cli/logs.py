@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from abdrift.kafka import KafkaSettings, consumer, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import LOGS
 from collectors.dead_letters import DeadLetters
-from collectors.delivery import kafka_send
+from collectors.delivery import Reconnecting
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
 from collectors.logs.topics import Parts, TopicReader, TopicsConfig
@@ -92,8 +93,8 @@ async def _run(config: TopicsConfig, kafka: KafkaSettings, source: str, director
         max_partition_fetch_bytes=config.fetch_bytes,
         fetch_max_bytes=2 * config.fetch_bytes,
     )
-    async with producer(kafka, linger_ms=0) as client, reading as reader:
-        send = kafka_send(client)
+    async with Reconnecting(partial(producer, kafka, linger_ms=0)) as reached, reading as reader:
+        send = reached.send
         letters = DeadLetters(send, framing.partitions, "collectors.logs", wall_clock_ms)
         async with Framer(source, next_epoch(source, directory, wall_clock_ms), send, framing) as framer:
             parts = Parts(reader, framer, letters, wall_clock_ms, source)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from abdrift.processes import tell_ready
 from abdrift.topics import ALERTS
 from collectors import alertmanager, flux
 from collectors.dead_letters import DeadLetters
-from collectors.delivery import answers, kafka_send
+from collectors.delivery import Reconnecting
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
 from collectors.gateway import relay
@@ -130,8 +131,8 @@ async def _run(config: ReceiverConfig, kafka: KafkaSettings, directory: Path) ->
         raise ConfigurationError(f"handlers: there is no {unknown[0]!r}; there are {', '.join(sorted(HANDLERS))}")
     framing = FramerSettings(partitions=await partition_count(kafka, ALERTS.name))
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(producer(kafka, linger_ms=0))
-        send, handlers = kafka_send(client), []
+        reached = await stack.enter_async_context(Reconnecting(partial(producer, kafka, linger_ms=0)))
+        send, handlers = reached.send, []
         for name, settings in config.handlers.items():
             source = f"{name}/{config.instance}"
             # A framer each, so that a flood of one signal holds up no other.
@@ -140,7 +141,7 @@ async def _run(config: ReceiverConfig, kafka: KafkaSettings, directory: Path) ->
             letters = DeadLetters(send, framing.partitions, f"collectors.{name}", wall_clock_ms)
             wiring = Wiring(name, source, framer, letters, config.limits, wall_clock_ms, send, framing.partitions)
             handlers.append(HANDLERS[name](settings, wiring))
-        receiver = await stack.enter_async_context(_listening(Receiver(config, handlers, answers(client))))
+        receiver = await stack.enter_async_context(_listening(Receiver(config, handlers, reached.answers)))
         tell_ready()
         log.info("receiving %s at %s:%d", ", ".join(config.handlers), *receiver.address)
         for name, address in receiver.stream_addresses.items():

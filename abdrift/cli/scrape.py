@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from abdrift.clock import wall_clock_ms
 from abdrift.kafka import KafkaSettings, partition_count, producer
 from abdrift.processes import tell_ready
 from abdrift.topics import SAMPLES
-from collectors.delivery import kafka_send
+from collectors.delivery import Reconnecting
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
 from collectors.prometheus import scraper
@@ -48,8 +49,8 @@ async def _run(config: ScrapeConfig, kafka: KafkaSettings, source: str, data: Pa
     framing = FramerSettings(partitions=await partition_count(kafka, SAMPLES.name))
     epoch = next_epoch(source, data, wall_clock_ms)
     async with (
-        producer(kafka, linger_ms=0) as client,
-        Framer(source, epoch, kafka_send(client), framing) as framer,
+        Reconnecting(partial(producer, kafka, linger_ms=0)) as reached,
+        Framer(source, epoch, reached.send, framing) as framer,
     ):
         tell_ready()
         log.info("scraping %d jobs", len(config.scrape_configs))

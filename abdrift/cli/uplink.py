@@ -14,7 +14,7 @@ import typer
 
 from abdrift.kafka import KafkaSettings, KafkaUnreachableError, partition_count, producer
 from abdrift.topics import OBJECTS
-from collectors.delivery import LateKafka, kafka_send
+from collectors.delivery import Reconnecting
 from collectors.gateway.sending import Gateway, GatewayError
 from collectors.lanes import Send, Spooled
 from collectors.spool import DailyBudget, Spool, SpoolingSend, SpoolSettings
@@ -97,13 +97,9 @@ async def uplink(kafka: KafkaSettings, options: UplinkOptions, directory: Path, 
         if options.gateway is not None:
             way = await stack.enter_async_context(_gateway(options.gateway, options))
             send, ask = way.send, way.partitions
-        elif options.spool_bytes:
-            late = await stack.enter_async_context(LateKafka(partial(producer, kafka, linger_ms=0)))
-            send, ask = late.send, partial(partition_count, kafka, OBJECTS.name)
         else:
-            client = await stack.enter_async_context(producer(kafka, linger_ms=0))
-            yield Uplink(kafka_send(client), await partition_count(kafka, OBJECTS.name))
-            return
+            reached = await stack.enter_async_context(Reconnecting(partial(producer, kafka, linger_ms=0)))
+            send, ask = reached.send, partial(partition_count, kafka, OBJECTS.name)
         if not options.spool_bytes:
             yield Uplink(send, await ask())
             return

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from aiokafka.admin import NewTopic
+from aiokafka.structs import TopicPartition
 
 from abdrift import frames
 from abdrift import kafka as clients
@@ -18,11 +20,15 @@ from abdrift.facts.inventory import ClusterInventory, GitSource
 from abdrift.signals import objects
 from abdrift.signals.objects import ObjectRow
 from abdrift.topics import INVENTORY
-from collectors.delivery import kafka_send
+from collectors.delivery import Reconnecting, kafka_send
 from collectors.framing import Framer, FramerSettings, UnsendableError
 from collectors.git.followed import inventories
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiokafka import AIOKafkaProducer
+
     from abdrift.broker import EmbeddedBroker
     from collectors.lanes import Headers, Send
 
@@ -93,6 +99,28 @@ async def test_what_the_broker_will_never_take_is_unsendable(settings: clients.K
     async with clients.producer(settings) as producer:
         with pytest.raises(UnsendableError):
             await kafka_send(producer)(topic, 0, b"key", b"x" * 5_000, ())
+
+
+async def test_a_producer_whose_sequence_has_a_hole_is_replaced(settings: clients.KafkaSettings) -> None:
+    topic, made = await new_topic(settings, 1), []
+
+    @contextlib.asynccontextmanager
+    async def connect() -> AsyncIterator[AIOKafkaProducer]:
+        async with clients.producer(settings) as producer:
+            made.append(producer)
+            yield producer
+
+    async with Reconnecting(connect) as reached:
+        framing = FramerSettings(partitions=1)
+        async with Framer("kubernetes/edge", 1, aside(reached.send, topic), framing) as out:
+            await out.deliver([row(0)])
+            # As aiokafka does with a batch that it gives up since its partition has no leader.
+            made[0]._txn_manager.increment_sequence_number(TopicPartition(topic, 0), 1)
+            async with asyncio.timeout(30):
+                await out.deliver([row(1)])
+            await out.deliver([row(2)])
+    assert len(made) == 2
+    assert [frame.parts[0].sequence for frame in await read(settings, topic, 3)] == [0, 1, 2]
 
 
 async def test_inventories_are_read_from_the_beginning_and_for_good(settings: clients.KafkaSettings) -> None:

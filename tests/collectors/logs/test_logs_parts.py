@@ -7,6 +7,7 @@ import contextlib
 import json
 import secrets
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +22,7 @@ from abdrift.facts.dead_letter import DeadLetter
 from abdrift.signals import logs
 from abdrift.topics import DEAD_LETTERS, LOGS
 from collectors.dead_letters import DeadLetters
-from collectors.delivery import answers, kafka_send
+from collectors.delivery import Reconnecting
 from collectors.framing import Framer, FramerSettings
 from collectors.logs import lumberjack
 from collectors.logs.topics import Parts, TopicReader, TopicsConfig
@@ -101,11 +102,12 @@ async def ours(kafka: EmbeddedBroker) -> Ours:
 @contextlib.asynccontextmanager
 async def framing(ours: Ours, source: str) -> AsyncIterator[tuple[Framer, DeadLetters, Callable[[], Any]]]:
     """Yield where rows and letters go, and a question that Kafka answers."""
-    async with clients.producer(ours.settings, linger_ms=0, request_timeout_ms=5_000) as producer:
-        send = ours.aside(kafka_send(producer))
+    connect = partial(clients.producer, ours.settings, linger_ms=0, request_timeout_ms=5_000)
+    async with Reconnecting(connect) as reached:
+        send = ours.aside(reached.send)
         async with Framer(source, wall_clock_ms(), send, FramerSettings(partitions=PARTITIONS)) as framer:
             letters = DeadLetters(send, PARTITIONS, "collectors.logs", wall_clock_ms)
-            yield framer, letters, answers(producer)
+            yield framer, letters, reached.answers
 
 
 @pytest.fixture

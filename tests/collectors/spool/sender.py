@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from abdrift.clock import wall_clock_ms
 from abdrift.kafka import KafkaSettings, producer
 from abdrift.signals.objects import ObjectRow
-from collectors.delivery import LateKafka
+from collectors.delivery import Reconnecting
 from collectors.epochs import next_epoch
 from collectors.framing import Framer, FramerSettings
 from collectors.spool import Spool, SpoolingSend
@@ -32,10 +32,10 @@ async def sent(spooling: SpoolingSend) -> bool:
 
 async def main(bootstrap: str, topic: str, folder: Path) -> None:
     kafka = partial(producer, KafkaSettings(bootstrap_servers=bootstrap), linger_ms=0)
-    async with LateKafka(kafka) as late:
+    async with Reconnecting(kafka) as reached:
 
         async def aside(_: str, partition: int, key: bytes, value: bytes, headers: Headers) -> None:
-            await late.send(topic, partition, key, value, headers)
+            await reached.send(topic, partition, key, value, headers)
 
         spooling = SpoolingSend(SOURCE, aside, Spool(folder / "spool"), patience_seconds=1)
         runner = asyncio.create_task(spooling.run())
