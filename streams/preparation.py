@@ -70,7 +70,10 @@ async def prepare(steps: Sequence[AnyStep], settings: EngineSettings) -> dict[st
     async with kafka.admin(settings.kafka) as admin:
         existing = set(await admin.list_topics())
         if missing := sorted(names - existing):
-            raise EngineError(f"no topic {', '.join(missing)}: run `abdrift topics create`")
+            raise EngineError(
+                f"no topic {', '.join(missing)} that this client may see: run `abdrift topics create`, or grant it the "
+                "rights that deploy/strimzi/users.yaml names"
+            )
         counts = await _partition_counts(admin, names)
         for step in steps:
             (settings.data_dir / step.name).mkdir(mode=0o700, parents=True, exist_ok=True)

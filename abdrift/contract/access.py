@@ -67,8 +67,11 @@ def _modules(stage: str) -> list[str]:
 
 
 def _collector(name: str, modules: Iterable[str]) -> User:
-    group = [_group(f"abdrift-{name}", prefix=True)] if name in _IN_GROUPS else []
-    return User(f"abdrift-{name}", f"abdrift {name}", (*_topics(modules), *group))
+    own = f"abdrift-{name}"
+    if name not in _IN_GROUPS:
+        return User(own, f"abdrift {name}", tuple(_topics(modules)))
+    rights = (*_topics(modules), _group(own, prefix=True))
+    return User(own, f"abdrift {name}, in consumer groups whose names begin with {own}", rights)
 
 
 def _step(name: str) -> User:
