@@ -32,7 +32,7 @@ class Batch:
     @property
     def event(self) -> bytes:
         """The batch as a server-sent event; its id is what a browser names when it comes back."""
-        return b"id: %s-%d\ndata: %s\n\n" % (self.epoch.encode(), self.version, self.json)
+        return b"retry: 1000\nid: %s-%d\ndata: %s\n\n" % (self.epoch.encode(), self.version, self.json)
 
 
 class Feed:

@@ -82,8 +82,8 @@ class Server:
 
         """
         async with contextlib.AsyncExitStack() as stack:
-            # A stream that is under way has nothing to finish.
-            runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0, handler_cancellation=True)
+            # A stream that is under way has nothing to finish; 0 would wait for it for ever.
+            runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             host, port = host_and_port(self._config.listen)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.parts.guard import Guard
 
-CALL_SECONDS = 60.0
+CALL_SECONDS = 30.0
 MESSAGE_MAX_BYTES = 64 * 1024 * 1024
 KEYS = {"Enter": 13, "Escape": 27, "PageDown": 34, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowDown": 40, "Tab": 9}
 """Windows' codes of keys, which the protocol asks for."""
@@ -155,11 +155,14 @@ class Chromium:
             async with session.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=MESSAGE_MAX_BYTES) as socket:
                 page = Page(socket)
                 listening = asyncio.create_task(page.listen())
-                for domain in ("Page", "Runtime", "Log"):
-                    await page.call(f"{domain}.enable")
-                yield page
-                listening.cancel()
-            async with session.get(f"{self._url}/close/{tab['id']}"):
-                pass
+                try:
+                    for domain in ("Page", "Runtime", "Log"):
+                        await page.call(f"{domain}.enable")
+                    await page.call("Emulation.setFocusEmulationEnabled", enabled=True)
+                    yield page
+                finally:
+                    await page.call("Page.close")
+                    listening.cancel()
+                    await asyncio.gather(listening, return_exceptions=True)
         if page.problems:
             raise PageError("; ".join(page.problems))

@@ -14,12 +14,12 @@ const TABLE_MS = 1_000;
 const COUNT_MS = 250;
 const STALE_MS = 5 * 60_000; // as abdrift/fleetstate.py
 
-const fleet = new Fleet();
+export const fleet = new Fleet();
 const open = (cell, from) => {
   address({ cluster: cell.name });
   panel.open(cell.name, from);
 };
-const map = new FleetMap(byId("map"), fleet, open);
+export const map = new FleetMap(byId("map"), fleet, open);
 const table = new Table(byId("table"), fleet, open);
 const panel = new Panel(fleet, () => {
   address({ cluster: null });

@@ -343,7 +343,7 @@ def fleet(clusters: int) -> Iterator[Said]:
             yield health(name)
         if number % 83 == 40:
             yield changed(name, f"changed-{name}")
-        yield verdict(name, "apps", Verdict.DRIFTED if number % 83 == 40 else Verdict.IN_SYNC)
+            yield verdict(name, "apps", Verdict.DRIFTED)
     first = everyone[40 % clusters]
     closed = Times(
         changed_at=NOW - timedelta(minutes=30),
