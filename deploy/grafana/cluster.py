@@ -12,8 +12,8 @@ from deploy.grafana.panels import (
     UNKNOWN,
     Panel,
     chosen,
+    kibana,
     lines,
-    link,
     page,
     per_second,
     row,
@@ -26,6 +26,10 @@ UID: Final = "abdrift-cluster"
 _STATUS: Final = {0: ("healthy", GOOD), 1: ("degraded", MEDIUM), 2: ("failing", BAD), 3: ("unknown", UNKNOWN)}
 _SOURCE: Final = 'source="kubernetes/$cluster"'
 _OBJECT: Final = "cluster, kind, object_kind, namespace, name, owner"
+_OBJECT_IN_KIBANA: Final = {
+    "orchestrator__cluster__name": "$cluster",
+    "orchestrator__resource__name": "${__data.fields.name}",
+}
 _OPENED: Final = "abdrift_drift_finding_opened_timestamp_seconds"
 
 
@@ -34,7 +38,7 @@ def build() -> dashboard.Dashboard:
     cluster = chosen("cluster", "abdrift_cluster_health", many=False)
     kinds = chosen("object_kind", _OPENED + '{cluster="$cluster"}')
     made = page("Cluster", UID, "One cluster: its health, its drifted objects and its agent.", cluster, kinds)
-    made = made.link(link("Kibana: this cluster's story", "$kibana/app/dashboards#/view/abdrift-cluster"))
+    made = made.link(kibana("Kibana: this cluster's story", "abdrift-cluster", orchestrator__cluster__name="$cluster"))
     for panel in (*_now(), _health(), _objects()):
         made = made.with_panel(panel)
     made = made.with_row(row("Agent"))
@@ -98,7 +102,7 @@ def _objects() -> Panel:
         value="Since",
         hidden=["cluster"],
         units={"Since": "dateTimeFromNow"},
-        links=[link("This object in Kibana", "$kibana/app/dashboards#/view/abdrift-cluster")],
+        links=[kibana("This object in Kibana", "abdrift-cluster", **_OBJECT_IN_KIBANA)],
     )
 
 

@@ -15,6 +15,7 @@ from deploy.grafana.panels import (
     THIRD,
     UNKNOWN,
     Panel,
+    kibana,
     lines,
     link,
     page,
@@ -97,7 +98,7 @@ def _incidents() -> Panel:
         value="Clusters",
         links=[
             link("Blast radius", "/d/abdrift-governor?var-incident=${__data.fields.incident_id}"),
-            link("Timeline in Kibana", "$kibana/app/dashboards#/view/abdrift-incident"),
+            kibana("Timeline in Kibana", "abdrift-incidents", abdrift__incident__id="${__data.fields.incident_id}"),
         ],
     )
 

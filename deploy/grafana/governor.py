@@ -13,8 +13,8 @@ from deploy.grafana.panels import (
     Panel,
     bars,
     chosen,
+    kibana,
     lines,
-    link,
     page,
     per_second,
     percentile,
@@ -33,7 +33,7 @@ def build() -> dashboard.Dashboard:
     """Return the dashboard."""
     incident = chosen("incident", "abdrift_incident_open", label="incident_id")
     made = page("Governor", UID, "What is commanded and why not, and how far incidents reach.", incident)
-    made = made.link(link("Kibana: audit of commands", "$kibana/app/dashboards#/view/abdrift-audit"))
+    made = made.link(kibana("Kibana: audit of commands", "abdrift-audit"))
     for panel in _now():
         made = made.with_panel(panel)
     made = made.with_row(row("Blast radius"))
@@ -94,7 +94,9 @@ def _radius() -> list[Panel]:
             f"max by ({_INCIDENT}) (abdrift_incident_open{{{_ONE}}})",
             "The cause, and how many clusters have a symptom now.",
             value="Clusters",
-            links=[link("Timeline in Kibana", "$kibana/app/dashboards#/view/abdrift-incident")],
+            links=[
+                kibana("Timeline in Kibana", "abdrift-incidents", abdrift__incident__id="${__data.fields.incident_id}")
+            ],
         ),
         bars(
             "By environment",

@@ -52,7 +52,7 @@ def page(title: str, uid: str, description: str, *variables: Any) -> dashboard.D
         .time("now-3h", "now")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
         .link(others())
-        .link(link("Kibana: fleet drift", "$kibana/app/dashboards#/view/abdrift-fleet-drift"))
+        .link(kibana("Kibana: fleet drift", "abdrift-drift"))
         .with_variable(dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
         .with_variable(dashboard.TextBoxVariable("kibana").label("Kibana").default_value(KIBANA_DEFAULT))
     )
@@ -83,6 +83,16 @@ def link(title: str, url: str) -> dashboard.DashboardLink:
         .keep_time(keep_time=not leaves)
         .target_blank(target_blank=leaves)
     )
+
+
+def kibana(title: str, board: str, **values: str) -> dashboard.DashboardLink:
+    """Return a link to a dashboard of deploy/kibana, narrowed to documents whose fields have these values.
+
+    A field is named with `__` in place of its dots.
+    """
+    query = "%20and%20".join(f"{field.replace('__', '.')}:%22{value}%22" for field, value in values.items())
+    narrowed = f"?_a=(query:(language:kuery,query:'{query}'))" if query else ""
+    return link(title, f"$kibana/app/dashboards#/view/{board}{narrowed}")
 
 
 def chosen(name: str, metric: str, *, label: str | None = None, many: bool = True) -> dashboard.QueryVariable:

@@ -7,11 +7,13 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import yaml
 
 from deploy.grafana import generate, metrics
+from sinks.elasticsearch import mappings
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "grafana"
 BOARDS = generate.dashboards()
@@ -106,6 +108,16 @@ def test_links_within_grafana_lead_to_dashboards_and_set_their_variables(uid: st
     for link, asked in re.findall(r'"/d/([\w-]+)\??([^"]*)"', BOARDS[uid]):
         names = {one["name"] for one in board(link)["templating"]["list"]}
         assert set(re.findall(r"var-(\w+)", asked)) <= names
+
+
+@EACH
+def test_links_to_kibana_lead_to_dashboards_and_ask_for_fields_that_are_there(uid: str) -> None:
+    saved = map(json.loads, (FOLDER.parent / "kibana" / "abdrift.ndjson").read_text().splitlines())
+    boards = {one["id"] for one in saved if one.get("type") == "dashboard"}
+    found = re.findall(r'"\$kibana/app/dashboards#/view/([\w-]+)([^"]*)"', BOARDS[uid])
+    assert {name for name, _ in found} <= boards
+    assert {field for _, asked in found for field in re.findall(r'([\w.]+):"', unquote(asked))} <= set(mappings.FACTS)
+    assert len(found) == BOARDS[uid].count("$kibana")
 
 
 @EACH

@@ -71,25 +71,32 @@ def substituted(query: str) -> str:
     return query
 
 
-@pytest.mark.soak
-async def test_nothing_is_told_of_a_fleet_while_kafka_is_away(tmp_path: Path) -> None:
+@pytest.fixture
+def doubting(tmp_path: Path) -> Iterator[Scene]:
+    """A scene whose exporter tells nothing when Kafka was away for five seconds."""
     with running(tmp_path, stale_seconds=5) as scene:
+        yield scene
 
-        async def doubted() -> bool:
-            try:
-                return page(f"{scene.exporter_url}/healthz") == ""
-            except urllib.error.HTTPError as error:
-                return error.code == 503 and b"all was read last" in error.read()
 
-        async def trusted() -> bool:
-            return not await doubted()
+@pytest.mark.soak
+async def test_nothing_is_told_of_a_fleet_while_kafka_is_away(doubting: Scene) -> None:
+    scene = doubting
 
-        await answered(scene, 'abdrift_cluster_health{job="abdrift-exporter"}')
-        await asyncio.to_thread(scene.broker.stop)
-        await until(doubted, "doubt", WITHIN_SECONDS)
-        told = page(f"{scene.exporter_url}/metrics")
-        assert "abdrift_exporter_caught_up 0.0" in told
-        assert "abdrift_cluster_health" not in told
-        await asyncio.to_thread(scene.broker.start)
-        await until(trusted, "trust again", WITHIN_SECONDS)
-        assert "abdrift_cluster_health" in page(f"{scene.exporter_url}/metrics")
+    async def doubted() -> bool:
+        try:
+            return not page(f"{scene.exporter_url}/healthz")
+        except urllib.error.HTTPError as error:
+            return error.code == 503 and b"all was read last" in error.read()
+
+    async def trusted() -> bool:
+        return not await doubted()
+
+    await answered(scene, 'abdrift_cluster_health{job="abdrift-exporter"}')
+    await asyncio.to_thread(scene.broker.stop)
+    await until(doubted, "doubt", WITHIN_SECONDS)
+    told = page(f"{scene.exporter_url}/metrics")
+    assert "abdrift_exporter_caught_up 0.0" in told
+    assert "abdrift_cluster_health" not in told
+    await asyncio.to_thread(scene.broker.start)
+    await until(trusted, "trust again", WITHIN_SECONDS)
+    assert "abdrift_cluster_health" in page(f"{scene.exporter_url}/metrics")
