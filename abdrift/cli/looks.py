@@ -74,8 +74,9 @@ def entries(told: Iterable[Entry], *, fields: int = 0) -> Table:
         text = Text(entry.text)
         for detail in _details(entry, fields):
             text.append(f"\n  {detail}", style=GREY)
-        symbol, kind = Text(ENTRIES[entry.kind], style=colour), Text(entry.kind, style=colour)
-        grid.add_row(Text(clock(entry.at_ms), style=GREY), symbol, kind, text)
+        symbol = OVER[0] if entry.what == "closed" else ENTRIES[entry.kind]
+        kind = Text(entry.kind, style=colour)
+        grid.add_row(Text(clock(entry.at_ms), style=GREY), Text(symbol, style=colour), kind, text)
     return grid
 
 

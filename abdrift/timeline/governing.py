@@ -106,6 +106,8 @@ def outcome(memory: Memory, told: Told) -> list[Entry]:
     if memory.outcomes.get(told.subject, 0) >= data["revision"]:
         return []
     memory.outcomes[told.subject] = data["revision"]
+    if result != "accepted":
+        memory.ended.add(data["command_id"])
     issued = memory.commands.get(data["command_id"], {})
     target, verb = data.get("target") or issued.get("target"), data.get("verb") or issued.get("verb")
     about = f"{verb} of {named(target)}" if verb and target else f"command {data['command_id']}"

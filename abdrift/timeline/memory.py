@@ -53,14 +53,16 @@ class Memory:
     commands_told: set[str] = field(default_factory=set)
     outcomes: dict[str, int] = field(default_factory=dict)
     """Newest revision, by subject."""
+    ended: set[str] = field(default_factory=set)
+    """Commands of which it is known what came of them."""
     is_stopped: bool | None = None
     """Whether the breaker is open."""
     names: dict[str, str] = field(default_factory=dict)
     """The object that a finding is about, by its id."""
     commits: dict[str, Data] = field(default_factory=dict)
     """By hash, where author or message are known."""
-    heads: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Revision by URL and ref."""
+    heads: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    """By URL and ref: the revision, and when it was last seen there (ms since the epoch)."""
 
     def learn(self, told: Told) -> None:
         """Take in what names commits, findings, commands and incidents."""

@@ -28,17 +28,18 @@ def head(memory: Memory, url: str, ref: str, commit: Data, append_ms: int) -> li
     if not any(source["url"] == url and source["ref"] == ref for source in sources):
         return []
     memory.know(commit)
-    revision, before = commit["revision"], memory.heads.get((url, ref))
-    memory.heads[url, ref] = revision
+    revision = commit["revision"]
+    before, seen_ms = memory.heads.get((url, ref), ("", 0))
+    memory.heads[url, ref] = (revision, append_ms)
     if before == revision:
         return []
     committed_ms = parse_rfc3339_ms(commit.get("time"))
-    at_ms = append_ms if before or committed_ms is None else min(committed_ms, append_ms)
-    verb = "moved to" if before else "is at"
-    text = f"Git {verb} {memory.revision(revision)}"
-    details = [one_line(url)]
-    if before and committed_ms is not None:
+    at_ms, details = append_ms, [one_line(url)]
+    if committed_ms is not None and seen_ms <= committed_ms <= append_ms:
+        at_ms = committed_ms  # an older commit was pushed after the remote was last seen elsewhere
+    elif committed_ms is not None:
         details.append(f"committed {took(max(0, append_ms - committed_ms))} before it was seen")
+    text = f"Git {'moved to' if before else 'is at'} {memory.revision(revision)}"
     return [Entry(at_ms, append_ms, Kind.GIT, "moved", Tone.NEWS, text, tuple(details))]
 
 
@@ -90,7 +91,7 @@ def finding(memory: Memory, told: Told) -> list[Entry]:
         entries.append(_found(memory, told))
     elif is_open and _differs(before, data):
         at_ms = time_ms(told.event, "time") or told.append_ms
-        entries.append(_drift(told, at_ms, "changed", Tone.WARNING, _said(data)))
+        entries.append(_drift(told, at_ms, "changed", Tone.WARNING, f"now: {_said(data)}"))
     if not is_open and (before is None or before["state"] == "open"):
         entries.append(_closed(told))
     return entries
@@ -135,7 +136,7 @@ def _said(data: Data) -> str:
 
 
 def _differs(before: Data, data: Data) -> bool:
-    return any(before.get(name) != data.get(name) for name in ("fields", "message", "desired"))
+    return any(before.get(name) != data.get(name) for name in ("fields", "message"))
 
 
 def health(memory: Memory, told: Told) -> list[Entry]:

@@ -1,6 +1,6 @@
 """Folds the facts about one cluster into entries, as they come or all at once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -92,11 +92,15 @@ class Story:
 
     def entries(self, since_ms: int = 0) -> list[Entry]:
         """Return the line of time since then, and before that what still lasts."""
-        return in_order(entry for entry in self.told if entry.at_ms >= since_ms or self._lasts(entry))
+        return in_order(entry for entry in self._counting() if entry.at_ms >= since_ms or self._lasts(entry))
 
     def about(self, finding_id: str) -> list[Entry]:
         """Return the entries about one finding and what was done for it."""
-        return in_order(entry for entry in self.told if finding_id in entry.finding_ids)
+        return in_order(entry for entry in self._counting() if finding_id in entry.finding_ids)
+
+    def _counting(self) -> Iterator[Entry]:
+        """Yield what counts in the end: that a command was accepted does not, once it is known what came of it."""
+        return (each for each in self.told if each.what != "accepted" or each.command_id not in self.memory.ended)
 
     def _lasts(self, entry: Entry) -> bool:
         if entry.kind is Kind.DRIFT:

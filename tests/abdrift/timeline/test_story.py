@@ -89,7 +89,7 @@ TELLINGS: dict[str, tuple[Callable[[World], list[CloudEvent]], list[str]]] = {
         lambda w: [w.finding(), w.finding(revision=2, message="more"), w.closing(revision=3, closed_because="gone")],
         [
             "drift found: Deployment web/of-f1 changed: drifted",
-            "drift changed: Deployment web/of-f1 changed: more",
+            "drift changed: now: Deployment web/of-f1 changed: more",
             "drift closed: Deployment web/of-f1: changed is over: gone",
         ],
     ),
@@ -225,17 +225,51 @@ def test_a_commit_is_named_wherever_it_becomes_known() -> None:
 
 
 def test_a_remote_s_move_is_told_to_those_who_follow_it() -> None:
-    story = Story("edge-1")
-    first = Head(URL, REF, {"revision": "main@sha1:" + "a" * 40, "time": stamp(START_MS - MINUTE_MS)}, START_MS)
-    moved = Head(URL, REF, {**COMMIT, "time": stamp(START_MS)}, START_MS + 2_000)
+    story, first = Story("edge-1"), moved_to("a", START_MS - MINUTE_MS, START_MS)
     assert story.take_head(first) == [], "it is not known to follow it"
     story.take(told(World().inventory(git_sources=[{"url": URL, "ref": REF}])))
-    told_first, again, told_moved = (story.take_head(head) for head in (first, first, moved))
-    assert [(entry.at_ms, entry.text) for entry in told_first] == [(START_MS - MINUTE_MS, "Git is at main@aaaaaaa")]
-    assert again == []
-    assert [(entry.at_ms, entry.text) for entry in told_moved] == [
-        (START_MS + 2_000, 'Git moved to main@bbbbbbb "Raise the limit" by Kari')
+    assert brief(story.take_head(first)) == ["git moved: Git is at main@aaaaaaa"]
+    assert story.take_head(first) == [], "it is where it was"
+    assert brief(story.take_head(Head(URL, REF, COMMIT, START_MS))) == [
+        'git moved: Git moved to main@bbbbbbb "Raise the limit" by Kari'
     ]
+
+
+MOVES = {
+    "committed-since": (START_MS + 1_000, START_MS + 1_000, ()),
+    "committed-long-before-it-was-pushed": (
+        START_MS - MINUTE_MS,
+        START_MS + 2_000,
+        ("committed 62 s before it was seen",),
+    ),
+    "by-a-clock-ahead": (START_MS + MINUTE_MS, START_MS + 2_000, ("committed 0.0 s before it was seen",)),
+}
+
+
+@pytest.mark.parametrize(("committed_ms", "at_ms", "details"), MOVES.values(), ids=MOVES)
+def test_a_move_stands_when_it_was_committed_where_that_can_be(
+    committed_ms: int, at_ms: int, details: tuple[str, ...]
+) -> None:
+    story = Story("edge-1")
+    story.take(told(World().inventory(git_sources=[{"url": URL, "ref": REF}])))
+    (first,) = story.take_head(moved_to("a", START_MS - MINUTE_MS, START_MS))
+    assert first.at_ms == START_MS - MINUTE_MS
+    (moved,) = story.take_head(moved_to("b", committed_ms, START_MS + 2_000))
+    assert (moved.at_ms, moved.details[1:]) == (at_ms, details)
+
+
+def moved_to(digit: str, committed_ms: int, append_ms: int) -> Head:
+    return Head(URL, REF, {"revision": f"main@sha1:{digit * 40}", "time": stamp(committed_ms)}, append_ms)
+
+
+def test_that_a_command_was_accepted_is_told_until_it_is_known_what_came_of_it() -> None:
+    world = acting()
+    world.tell(world.finding())
+    command = world.commands[0]
+    accepted, corrected = world.outcome(command, "accepted", revision=1), world.outcome(command)
+    assert [entry.what for entry in story_of(accepted).entries()] == ["accepted"]
+    assert [entry.what for entry in story_of(accepted, corrected).entries()] == ["corrected"]
+    assert [entry.what for entry in story_of(accepted, corrected).told] == ["accepted", "corrected"], "as it came"
 
 
 LASTING = {
