@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from abdrift.facts.base import ObjectRef
 from abdrift.facts.drift import DriftKind, Finding, GitCommit
 from abdrift.facts.health import Health
 from abdrift.facts.incidents import CauseKind
@@ -47,11 +46,6 @@ def of_node(node: Health, cluster: str, labels: Mapping[str, str]) -> tuple[Plac
     return (*_of_site(labels), *pools)
 
 
-def spoken(ref: ObjectRef) -> str:
-    """Return an object as people write it: Kind namespace/name."""
-    return f"{ref.kind} {ref.namespace}/{ref.name}" if ref.namespace else f"{ref.kind} {ref.name}"
-
-
 def _waits(finding: Finding) -> bool:
     return finding.reason in WAITING_FOR_OTHERS and _WRONG_PATH not in finding.message
 
@@ -71,7 +65,7 @@ def _of_source(finding: Finding) -> tuple[Place, ...]:
     kind = CauseKind.DEPENDENCY
     url, source = finding.source_url, finding.source or finding.object
     if url is None or source.kind == "HelmChart":
-        name = spoken(source)
+        name = f"{source.kind} {source.namespace or ''}/{source.name}"
         return (_place(kind, name, f"object/{name}"),)
     host = host_of(url)
     wider = (_place(kind, host, f"host/{host}"),) if host else ()

@@ -136,7 +136,7 @@ def _title(group: GroupCell, radius: BlastRadius, symptoms: list[str]) -> str:
     verb = _SPEECH[worst][is_past]
     match cause.kind:
         case CauseKind.GIT_REVISION:
-            return f"{short(cause.name)} {verb} {clusters}{_blame(cause.commit)}"
+            return f"{_short(cause.name)} {verb} {clusters}{_blame(cause.commit)}"
         case CauseKind.CHART_VERSION:
             return f"Chart {cause.name} {verb} {clusters}"
         case CauseKind.DEPENDENCY:
@@ -149,7 +149,7 @@ def _title(group: GroupCell, radius: BlastRadius, symptoms: list[str]) -> str:
             return f"Site {cause.name} {verb} {clusters}"
 
 
-def short(revision: str) -> str:
+def _short(revision: str) -> str:
     """Return a revision as people write it: `main@1a2b3c4`."""
     name, _, digest = revision.rpartition("@")
     digest = digest.rpartition(":")[2][:_SHORT_DIGITS]
