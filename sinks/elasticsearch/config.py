@@ -78,9 +78,10 @@ class Facts(Settings):
     """Which facts, by their topics' nouns, and for how long."""
 
     topics: tuple[str, ...] = NOUNS
+    only_current: tuple[str, ...] = Field(default=(), description="Of these no history: only what is so now.")
     retention_days: int = Field(default=400, ge=31, description="By the fact's own time.")
 
-    @field_validator("topics")
+    @field_validator("topics", "only_current")
     @classmethod
     def _are_topics(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := sorted(set(topics) - set(NOUNS)):

@@ -7,6 +7,8 @@ what no field is declared for stays in the document and makes no field.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sinks.elasticsearch.documents.parts import PLACES
+
 KEYWORD: Final = "keyword"
 TEXT: Final = "text"
 DATE: Final = "date"
@@ -45,6 +47,7 @@ _COMMON: Final[dict[str, str]] = {
     "abdrift.type": KEYWORD,
     "abdrift.object": KEYWORD,
     "abdrift.git.revision": KEYWORD,
+    **{f"abdrift.cluster.{kind}": KEYWORD for kind in PLACES},
 }
 
 FACTS: Final[dict[str, str]] = {

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,11 +22,14 @@ from sinks.elasticsearch.config import ElasticsearchConfig, Events, Logs, Stream
 from sinks.elasticsearch.documents import facts, signals
 from sinks.elasticsearch.documents.parts import encoded
 from sinks.elasticsearch.operations import Action, Operation, Place
+from sinks.elasticsearch.places import Places
 
 _SLICE_ROWS: Final = 1_000
 _MOST_ID_BYTES: Final = 512
 """Elasticsearch's own limit."""
 _TICK: Final = "abdrift-kind"
+MOST_LETTERS: Final = 100
+"""About rows of one record."""
 
 CURRENT: Final = frozenset(
     noun for noun, topic in indices.FACT_TOPICS.items() if topic.compacted and topic is not FLEET_POLICY
@@ -38,7 +42,9 @@ Found = Iterator[Operation | Letter]
 class FactsReader:
     """Reads public topics."""
 
-    def __init__(self, config: ElasticsearchConfig, clock: ClockMs) -> None:
+    def __init__(self, config: ElasticsearchConfig, places: Places, clock: ClockMs) -> None:
+        self._places = places
+        self._only_current = config.facts.only_current
         self._retention_days = config.facts.retention_days
         self._clock = clock
         self._nouns = {indices.FACT_TOPICS[noun].name: noun for noun in config.facts.topics}
@@ -58,29 +64,35 @@ class FactsReader:
                 telemetry.PASSED_OVER.labels(record.topic, "tick").inc()
             return
         try:
-            event = CloudEvent.decode(record.value)
-            fields = facts.document(event, noun, record.timestamp)
-            body = encoded(fields or {})
-        except (ValidationError, ValueError, TypeError) as error:  # TypeError: a number that no JSON encoder writes
+            yield from self._fact(record, noun, place)
+        # TypeError: a number that no JSON encoder writes. OverflowError: a time that no calendar has.
+        except (ValidationError, ValueError, TypeError, OverflowError) as error:
             yield _letter(record, "bad-event", _in_words(error))
-            return
+
+    def _fact(self, record: ConsumerRecord, noun: str, place: Place) -> list[Operation]:
+        event = CloudEvent.decode(record.value)
+        fields = facts.document(event, noun, record.timestamp)
         if fields is None:
             telemetry.PASSED_OVER.labels(record.topic, "unknown-type").inc()
-            return
-        if noun in CURRENT and record.key:
-            yield _current(Action.INDEX, noun, record, place, body)
-        time = to_datetime(parse_rfc3339_ms(event.time) or 0)
+            return []
+        # What a fact says of its cluster itself goes before what is known of it.
+        fields = self._places.fields(fields.get("orchestrator.cluster.name")) | fields
+        body, time = encoded(fields), to_datetime(parse_rfc3339_ms(event.time) or 0)
+        current = [_current(Action.INDEX, noun, record, place, body)] if noun in CURRENT and record.key else []
+        if noun in self._only_current:
+            return current
         if indices.is_past(time, to_datetime(self._clock()), self._retention_days):
             telemetry.PASSED_OVER.labels(record.topic, "older-than-retention").inc()
-            return
+            return current
         index = indices.facts_index(noun, time)
-        yield Operation(Action.CREATE, index, _id(event.id), place, noun, body, record.value)
+        return [*current, Operation(Action.CREATE, index, _id(event.id), place, noun, body, record.value)]
 
 
 class SignalsReader:
     """Reads Events and log lines, of which it chooses some."""
 
-    def __init__(self, config: ElasticsearchConfig) -> None:
+    def __init__(self, config: ElasticsearchConfig, places: Places) -> None:
+        self._places = places
         self._streams: dict[str, Stream] = {
             topic.name: stream for topic, stream in ((EVENTS, config.events), (LOGS, config.logs)) if stream.enabled
         }
@@ -91,18 +103,46 @@ class SignalsReader:
         return list(self._streams)
 
     def __call__(self, record: ConsumerRecord) -> Found:
-        """Yield what becomes of a record."""
-        stream = self._streams[record.topic]
+        """Yield what becomes of a record. Of rows that cannot be written, the first have letters."""
+        bad_rows = 0
         try:
-            batch = frames.decode(record.value or b"", record.headers).batch
+            for one in self._documents(record):
+                if isinstance(one, Letter):
+                    bad_rows += 1
+                if bad_rows <= MOST_LETTERS or isinstance(one, Operation):
+                    yield one
         except frames.BadFrame as error:
             yield _letter(record, error.reason, str(error))
-            return
+        except (pa.ArrowException, ValueError) as error:  # text that is no UTF-8, seen where a column is read
+            yield _letter(record, "bad-frame", str(error))
+        if bad_rows > MOST_LETTERS:
+            yield _letter(record, "bad-row", f"{bad_rows} rows are bad, of which {MOST_LETTERS} have letters")
+
+    def _documents(self, record: ConsumerRecord) -> Found:
+        stream = self._streams[record.topic]
+        batch = frames.decode(record.value or b"", record.headers).batch
         wanted = _chosen(batch, stream)
         telemetry.PASSED_OVER.labels(record.topic, "not-chosen").inc(batch.num_rows - len(wanted))
         for begin in range(0, len(wanted), _SLICE_ROWS):
             rows = wanted[begin : begin + _SLICE_ROWS]
-            yield from _rows(record, batch.take(pa.array(rows)), rows.tolist(), stream)
+            yield from self._rows(record, batch.take(pa.array(rows)), rows.tolist(), stream)
+
+    def _rows(self, record: ConsumerRecord, batch: pa.RecordBatch, numbers: Sequence[int], stream: Stream) -> Found:
+        namespace = stream.data_stream_namespace
+        is_events = isinstance(stream, Events)
+        dataset = indices.EVENTS_DATASET if is_events else indices.LOGS_DATASET
+        index = indices.data_stream(dataset, namespace)
+        for number, row in zip(numbers, (events if is_events else logs).rows_of(batch), strict=True):
+            if not stream.has(row.cluster, row.namespace):
+                telemetry.PASSED_OVER.labels(record.topic, "not-chosen").inc()
+                continue
+            place = _place(record, number)
+            try:
+                body = encoded(self._places.fields(row.cluster) | signals.document(row, namespace, dataset))
+            except (ValueError, TypeError, OverflowError) as error:
+                yield replace(_letter(record, "bad-row", str(error)), value=b"", row=number)
+                continue
+            yield Operation(Action.CREATE, index, _row_id(place), place, dataset, body, is_streamed=True)
 
 
 def _chosen(batch: pa.RecordBatch, stream: Stream) -> Any:
@@ -116,20 +156,6 @@ def _chosen(batch: pa.RecordBatch, stream: Stream) -> Any:
             raise AssertionError(f"{stream!r} is no stream")
     texts = batch.column(column).dictionary_decode()
     return np.flatnonzero(pc.is_in(texts, value_set=pa.array(values, pa.string())).to_numpy(zero_copy_only=False))
-
-
-def _rows(record: ConsumerRecord, batch: pa.RecordBatch, numbers: Sequence[int], stream: Stream) -> Found:
-    namespace = stream.data_stream_namespace
-    is_events = isinstance(stream, Events)
-    dataset = indices.EVENTS_DATASET if is_events else indices.LOGS_DATASET
-    index = indices.data_stream(dataset, namespace)
-    for number, row in zip(numbers, (events if is_events else logs).rows_of(batch), strict=True):
-        if not stream.has(row.cluster, row.namespace):
-            telemetry.PASSED_OVER.labels(record.topic, "not-chosen").inc()
-            continue
-        fields = signals.document(row, namespace, dataset)
-        place = _place(record, number)
-        yield Operation(Action.CREATE, index, _row_id(place), place, dataset, encoded(fields), is_streamed=True)
 
 
 def _row_id(place: Place) -> str:

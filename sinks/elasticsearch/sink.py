@@ -13,7 +13,7 @@ from abdrift.letters import Letter
 from sinks.elasticsearch import telemetry
 from sinks.elasticsearch.letters import Letters
 from sinks.elasticsearch.operations import Operation
-from sinks.elasticsearch.reading import Found
+from sinks.elasticsearch.reading import MOST_LETTERS, Found
 from sinks.elasticsearch.writing import Refusal, Writer, batched
 
 log = logging.getLogger(__name__)
@@ -21,8 +21,6 @@ log = logging.getLogger(__name__)
 _POLL_MS: Final = 500
 _PATIENCE_SECONDS: Final = 5.0
 """So long a batch may take before Kafka is told that nothing is wanted now."""
-_MOST_LETTERS: Final = 100
-"""Of one record's rows."""
 
 Records = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
@@ -124,11 +122,11 @@ def _of_refusals(refusals: Sequence[Refusal]) -> list[Letter]:
         if (*position, place.row) in letters:
             continue
         rows[position] = rows.get(position, 0) + 1
-        if rows[position] <= _MOST_LETTERS:
+        if rows[position] <= MOST_LETTERS:
             letters[(*position, place.row)] = _letter(refusal)
     for position, count in rows.items():
-        if count > _MOST_LETTERS:
-            log.error("%s/%d@%d: %d rows are refused, of which %d have letters", *position, count, _MOST_LETTERS)
+        if count > MOST_LETTERS:
+            log.error("%s/%d@%d: %d rows are refused, of which %d have letters", *position, count, MOST_LETTERS)
     return list(letters.values())
 
 

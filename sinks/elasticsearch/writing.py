@@ -62,10 +62,7 @@ class Writer:
             await self._rollovers.undouble()
             present = await self._rollovers.present(operations)
             left = [one for one in operations if not (one.is_streamed and one.id in present)]
-            _count((one, Result.PRESENT) for one in operations if one.is_streamed and one.id in present)
-            if not left:
-                return []
-            answers = await self._sent(left)
+            answers = await self._sent(left) if left else []
             self._rollovers.note((one, said.index) for one, said in zip(left, answers, strict=True) if said.index)
             await self._rollovers.undouble()
         except ApiError as error:
@@ -74,6 +71,7 @@ class Writer:
             return _again(operations, str(error.meta.status), error)
         except TransportError as error:
             return _again(operations, type(error).__name__, error)
+        _count((one, Result.PRESENT) for one in operations if one.is_streamed and one.id in present)
         return _sorted(left, answers, refusals)
 
     async def _sent(self, operations: Sequence[Operation]) -> list[Answer]:
@@ -133,6 +131,6 @@ def _again(operations: list[Operation], reason: str, error: Exception) -> list[O
     return operations
 
 
-def _count(ended: "Iterable[tuple[Operation, Result]]") -> None:
+def _count(ended: Iterable[tuple[Operation, Result]]) -> None:
     for operation, result in ended:
         telemetry.DOCUMENTS.labels(operation.kind, result.value).inc()

@@ -17,6 +17,7 @@ from abdrift.facts.inventory import ClusterInventory
 from abdrift.topics import FactType
 from sinks.elasticsearch.documents.parts import (
     ECS_VERSION,
+    PLACES,
     Fields,
     as_text,
     cluster,
@@ -132,6 +133,7 @@ def _inventory(known: ClusterInventory, at_ms: int) -> Fields:
         **evidence(known.evidence, at_ms),
         "message": f"{known.cluster.name} is {'declared' if known.declared else 'not declared'}",
         "labels": known.labels,
+        **{f"abdrift.cluster.{kind}": known.labels.get(kind) for kind in PLACES},
         "orchestrator.cluster.version": known.kubernetes_version,
         "abdrift.objects": known.inventoried_objects,
         "abdrift.inventory.declared": known.declared,

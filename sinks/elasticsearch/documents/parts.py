@@ -11,6 +11,9 @@ from abdrift.facts.drift import GitCommit
 Fields = dict[str, Any]
 """Values by a field's full name; None and what is empty are left out of the document."""
 
+PLACES: Final = ("site", "region", "environment", "customer", "wave")
+"""The labels of a cluster that have a field of their own: `abdrift.cluster.site` and so on."""
+
 ECS_VERSION: Final = "8.17.0"
 _VALUE_CHARS: Final = 1_024
 """Of a field's value that is searched for; the fact beside it has the whole."""

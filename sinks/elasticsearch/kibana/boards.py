@@ -17,6 +17,8 @@ _LINKS: Final = (
 )
 
 _BY_CLUSTER: Final = (_CLUSTER, "Cluster")
+_BY_SITE: Final = ("abdrift.cluster.site", "Site")
+_BY_ENVIRONMENT: Final = ("abdrift.cluster.environment", "Environment")
 _BY_REVISION: Final = (_REVISION, "Git revision")
 
 DRIFT: Final = Board(
@@ -24,7 +26,7 @@ DRIFT: Final = Board(
     "Abdrift: fleet drift",
     "What is off course now, where, since when and by whom; and how it came and went.",
     "now-24h",
-    (_BY_CLUSTER, ("abdrift.finding.kind", "Kind"), (_OWNER, "Owner")),
+    (_BY_ENVIRONMENT, _BY_SITE, _BY_CLUSTER, ("abdrift.finding.kind", "Kind"), (_OWNER, "Owner")),
     (
         Note("drift-note", f"{_LINKS}\n\nNo evidence is `unknown`, never healthy: look at its age."),
         Chart("drift-open", "Open findings", View.CURRENT, _OPEN_FINDINGS, Shape.METRIC, width=8, height=6),
@@ -72,11 +74,20 @@ DRIFT: Final = Board(
         Chart(
             "drift-verdicts", "Owners by verdict", View.CURRENT, "abdrift.type:verdict", Shape.PIE, ("abdrift.verdict",)
         ),
+        Chart(
+            "drift-sites",
+            "Clusters off course by site",
+            View.CURRENT,
+            _OPEN_FINDINGS,
+            Shape.BARS,
+            ("abdrift.cluster.site",),
+            distinct=_CLUSTER,
+        ),
         Chart("drift-fields", "Fields", View.CURRENT, _OPEN_FINDINGS, Shape.BARS, ("abdrift.field.path",)),
         Chart(
             "drift-managers", "Who wrote them", View.CURRENT, _OPEN_FINDINGS, Shape.BARS, ("abdrift.finding.managers",)
         ),
-        Chart("drift-owners", "Owners", View.CURRENT, _OPEN_FINDINGS, Shape.BARS, (_OWNER,)),
+        Chart("drift-owners", "Owners", View.CURRENT, _OPEN_FINDINGS, Shape.BARS, (_OWNER,), width=48),
         Chart(
             "drift-time",
             "Opened, changed and closed",

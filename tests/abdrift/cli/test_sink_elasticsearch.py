@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import signal
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from abdrift import kafka as clients
 from abdrift.cli import sink_elasticsearch
 from abdrift.topics import FINDING, FLEET_DRIFT
 from sinks.elasticsearch.config import ElasticsearchConfig
+from sinks.elasticsearch.indices import facts_index
 from tests.parts.guard import Guard
 from tests.parts.process import Part, Program
 from tests.parts.waiting import until
@@ -76,12 +78,12 @@ async def test_a_fact_is_there_soon_and_the_process_ends_when_it_is_told(
     sink = Part(program, guard)
     try:
         await asyncio.to_thread(sink.start)
-        finding = story.finding(name, cluster=story.ref(name))
-        event = FINDING.event(name, finding, event_id=name, source="/tests", at=story.NOW, cluster=name)
+        finding, now = story.finding(name, cluster=story.ref(name)), datetime.now(UTC)
+        event = FINDING.event(name, finding, event_id=name, source="/tests", at=now, cluster=name)
         async with clients.producer(settings) as producer:
             await producer.send_and_wait(FLEET_DRIFT.name, event.encode(), name.encode(), 0)
         async with AsyncElasticsearch(elasticsearch.url) as client:
-            await until(lambda: _is_there(client, name), "the fact is in both indices")
+            await until(lambda: _is_there(client, facts_index("drift", now), name), "the fact is in both indices")
         assert sink.log_tail().count("Traceback") == 0
         process = sink._process
         assert process
@@ -92,7 +94,7 @@ async def test_a_fact_is_there_soon_and_the_process_ends_when_it_is_told(
         guard.close()
 
 
-async def _is_there(client: AsyncElasticsearch, name: str) -> bool:
-    facts = await client.options(ignore_status=404).get(index="abdrift-facts-drift-2026.11", id=name)
+async def _is_there(client: AsyncElasticsearch, index: str, name: str) -> bool:
+    facts = await client.options(ignore_status=404).get(index=index, id=name)
     current = await client.options(ignore_status=404).get(index="abdrift-current-drift", id=name)
     return bool(facts.body.get("found") and current.body.get("found"))

@@ -153,6 +153,7 @@ def told() -> Iterator[tuple[FactType, str, BaseModel, str | None]]:
     yield topics.FINDING, "f1", finding(), CLUSTER
     failing = {"kind": DriftKind.FAILING, "object": OWNER, "fields": (), "desired": COMMIT, "message": "cannot apply"}
     yield topics.FINDING, "f2", finding("f2", **failing), CLUSTER
+    yield topics.FINDING, "f3", finding("f3", object=WEB.model_copy(update={"name": "api"})), CLUSTER
     yield (
         topics.VERDICT,
         "v1",

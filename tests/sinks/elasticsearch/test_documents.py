@@ -49,9 +49,10 @@ def test_every_declared_field_is_written_by_some_fact_or_row() -> None:
         if value not in (None, [], {})
     }
     told = {name for noun, event in story.events() for name in facts.document(event, noun, 0) or {}}
-    assert set(FACTS) <= written | told
+    places = {f"abdrift.cluster.{kind}" for kind in parts.PLACES}
+    assert set(FACTS) <= written | told | places
     rows = [signals.document(row, "default", "abdrift.x") for row in (EVENT, LOG)]
-    assert set(SIGNALS) == {name for fields in rows for name in fields}
+    assert set(SIGNALS) == {name for fields in rows for name in fields} | places
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,25 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from elasticsearch import AsyncElasticsearch
+from prometheus_client import REGISTRY
 
 from abdrift import frames
 from abdrift import kafka as clients
-from abdrift.clock import wall_clock_ms
+from abdrift.clock import to_datetime, wall_clock_ms
 from abdrift.signals import logs
 from abdrift.signals.logs import LOGS, LogRow
 from abdrift.topics import FINDING, FLEET_DRIFT
 from abdrift.topics import LOGS as LOGS_TOPIC
-from sinks.elasticsearch import features, setup
+from sinks.elasticsearch import features, setup, sink
 from sinks.elasticsearch.config import Bulk, ElasticsearchConfig
+from sinks.elasticsearch.indices import facts_index
+from sinks.elasticsearch.places import Places
 from sinks.elasticsearch.reading import FactsReader, SignalsReader
 from sinks.elasticsearch.sink import Lane
 from sinks.elasticsearch.writing import Writer
 from tests.parts.waiting import until
 from tests.sinks.elasticsearch import hunting, story
+from tests.sinks.elasticsearch.records import NOW_MS
 from tests.sinks.elasticsearch.trouble import Failure, Trouble
 
 if TYPE_CHECKING:
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.parts
 
 OCTOBER = datetime(2026, 10, 31, 23, 59, 50, tzinfo=UTC)
-AWAY_SECONDS = 6.0
+AWAY_SECONDS = 1.0
 PARTITIONS = 2
 
 
@@ -86,8 +90,8 @@ class Bench:
             clients.consumer(self.kafka, self.rows, group_id=f"{group}-rows") as rows,
         ):
             readers: list[tuple[str, Any, Callable[..., Any]]] = [
-                ("facts", facts, FactsReader(self.config, wall_clock_ms)),
-                ("signals", rows, SignalsReader(self.config)),
+                ("facts", facts, FactsReader(self.config, Places(), lambda: NOW_MS)),
+                ("signals", rows, SignalsReader(self.config, Places())),
             ]
             lanes = [
                 Lane(
@@ -159,7 +163,7 @@ async def bench(kafka: EmbeddedBroker, elasticsearch: Elasticsearch) -> AsyncIte
     settings = clients.KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
     topics = {noun: f"{name}-{noun}" for noun in ("facts", "rows")}
     given = {"indices": {"replicas": 0}, "logs": {"data_stream_namespace": name}}
-    bulk = Bulk(documents=40, backoff_initial_seconds=0.1, backoff_max_seconds=1)
+    bulk = Bulk(documents=40, backoff_initial_seconds=0.1, backoff_max_seconds=0.3)
     async with (
         clients.admin(settings) as admin,
         clients.consumer(settings) as looker,
@@ -178,13 +182,15 @@ async def bench(kafka: EmbeddedBroker, elasticsearch: Elasticsearch) -> AsyncIte
     "away_seconds", [AWAY_SECONDS, pytest.param(300.0, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
 )
 async def test_everything_is_there_once_through_an_outage_refusals_and_a_replay_across_rollovers(
-    bench: Bench, elasticsearch: Elasticsearch, away_seconds: float
+    bench: Bench, elasticsearch: Elasticsearch, away_seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sink, "_PATIENCE_SECONDS", 0.5)
     async with bench.running("first"):
         await bench.send(range(20))
         await until(lambda: bench.read_up("first"), "the first facts are written", 60)
         await asyncio.to_thread(elasticsearch.part.stop)
         await bench.send(range(20, 100))
+        await until(_is_held, "nothing is read while Elasticsearch is away")
         await asyncio.sleep(away_seconds)
         bench.trouble.bring([*Failure, *Failure, Failure.SOME, Failure.LOST])
         await asyncio.to_thread(elasticsearch.part.start)
@@ -202,6 +208,10 @@ async def test_everything_is_there_once_through_an_outage_refusals_and_a_replay_
     rows = await bench.found(bench.stream)
     assert len({name for name, _ in rows}) == len(rows) == 200
     assert not bench.letters.letters
+
+
+async def _is_held() -> bool:
+    return REGISTRY.get_sample_value("abdrift_elasticsearch_waiting", {"lane": "facts"}) == 1
 
 
 async def test_what_it_cannot_take_becomes_a_letter_and_holds_nothing_up(bench: Bench) -> None:
@@ -227,3 +237,20 @@ async def test_a_string_is_found_wherever_it_is(bench: Bench, elasticsearch: Ela
         "2026.10",
     }
     assert not await hunting.found(secrets.token_hex(8), elasticsearch.url)
+
+
+async def test_where_the_server_keeps_no_retention_the_sink_does(bench: Bench) -> None:
+    has = await features.asked(bench.client)
+    assert [has.has_ilm, has.has_lifecycle] == [False, False], "this server keeps none"
+    now_ms = wall_clock_ms()
+    old, kept = "abdrift-facts-drift-2020.01", facts_index("drift", to_datetime(now_ms))
+    for index in (old, kept):
+        await bench.client.index(index=index, document={"@timestamp": 0})
+    await bench.client.create(index=bench.stream, id="1", document={"@timestamp": 0}, refresh=True)
+    await bench.client.indices.rollover(alias=bench.stream)
+    assert await setup.enforce(bench.client, bench.config, has, now_ms) == [old]
+    later_ms = now_ms + 15 * 86_400_000
+    (dropped,) = await setup.enforce(bench.client, bench.config, has, later_ms)
+    assert dropped.startswith(f".ds-{bench.stream}")
+    assert (await bench.client.count(index=bench.stream))["count"] == 0
+    assert await bench.client.indices.exists(index=kept)
