@@ -17,6 +17,7 @@ from abdrift.cli import printing
 
 MODULES = (
     "demo",
+    "simulate",
     "up",
     "broker",
     "topics",

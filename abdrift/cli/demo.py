@@ -24,8 +24,10 @@ from abdrift.cli.facts import follow, rows
 from abdrift.cli.live import Camera, drawn, fetching, is_drawable, program
 from abdrift.cli.pipeline import Pipeline, PipelineSpec, running
 from abdrift.cli.service import beside
+from abdrift.cli.simulate import EARLY_PERCENT, fleet_of
 from abdrift.cli.steering import approve, publish_policy
 from abdrift.cli.view import Phase, Scene, View
+from abdrift.cli.web import page_beside
 from abdrift.clock import wall_clock_ms
 from abdrift.facts.commands import Verb
 from abdrift.facts.governance import (
@@ -40,7 +42,6 @@ from abdrift.facts.governance import (
     Policy,
     Rule,
 )
-from abdrift.fleet import Fleet, Member
 from abdrift.kubeapi import Credentials, KubeApi, Resource
 from abdrift.observed import Observed
 from abdrift.processes import ChildFailed
@@ -88,8 +89,6 @@ POLICY = Policy(
     allowance=DriftAllowance(behind_after_seconds=1, suspended_after_seconds=1),
     incidents=IncidentThresholds(quiet_seconds=5),
 )
-_EARLY_PERCENT = 40
-"""Of the clusters, that get a change of the shared repository first: 80 of 200."""
 
 
 class Plan(StrEnum):
@@ -129,6 +128,10 @@ class _Show:
     rows_in: int = 0
     planned: int = 0
     ledger: Ledger = field(default_factory=Ledger)
+    web: bool = True
+    """Whether the page is served."""
+    page: str = ""
+    """Where it is."""
     hint: str = ""
     detail: str = ""
     _phase: Phase = field(default=Phase(""))
@@ -188,7 +191,8 @@ def demo(
         Path | None,
         typer.Option(help="Write a picture (SVG) of the view at its fullest to this file.", dir_okay=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="No view; one JSON object at the end.")] = False,
+    web: Annotated[bool, typer.Option("--web/--no-web", help="Show the fleet in a browser too, at 127.0.0.1.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="No view and no page; one JSON object at the end.")] = False,
 ) -> None:
     """Run everything on a simulated fleet: Kafka, collectors, streams, governor and sinks, and faults to find.
 
@@ -201,9 +205,9 @@ def demo(
     errors, console = Console(stderr=True), Console()
     directory = data or Path(tempfile.mkdtemp(prefix="abdrift-demo-"))
     keep = data is not None
-    spec = FleetSpec(clusters=clusters, seed=seed, early=clusters * _EARLY_PERCENT // 100)
+    spec = FleetSpec(clusters=clusters, seed=seed, early=clusters * EARLY_PERCENT // 100)
     sites = {name: labels["site"] for name, labels in cluster_labels(spec).items()}
-    show = _Show(clusters, sites, chosen, _announcer(errors))
+    show = _Show(clusters, sites, chosen, _announcer(errors), web=web and not as_json)
     if as_json or is_drawable(console):
         show.announce = lambda _: None
     camera = Camera(record, f"abdrift demo --clusters {clusters}") if record else None
@@ -285,7 +289,7 @@ async def _shown(spec: FleetSpec, seconds: float, directory: Path, show: _Show, 
 
 async def _demo(spec: FleetSpec, seconds: float, directory: Path, show: _Show) -> dict[str, Any]:
     async with SimulatedFleet(spec) as fleet:
-        members = _members(fleet, directory)
+        members = fleet_of(fleet, directory)
         people = [c.write_kubeconfig(directory / "kubeconfigs" / f"{c.name}-alice", "alice") for c in fleet.clusters]
         wanted = PipelineSpec(
             fleet=members,
@@ -299,7 +303,10 @@ async def _demo(spec: FleetSpec, seconds: float, directory: Path, show: _Show) -
         )
         async with running(wanted) as pipeline:
             try:
-                async with beside(_absorb(show, pipeline), _count(show, pipeline), pipeline.supervisor.failed()):
+                async with (
+                    page_beside(pipeline.kafka, wanted=show.web) as show.page,
+                    beside(_absorb(show, pipeline), _count(show, pipeline), pipeline.supervisor.failed()),
+                ):
                     return await _played(fleet, people, pipeline, show, seconds)
             finally:
                 show.hint = ""
@@ -315,7 +322,8 @@ async def _played(
     show.ledger = injector.ledger
     faults = plan(spec.seed, spec, seconds, kinds=show.plan.kinds)
     show.planned = len(faults)
-    show.hint = f"{program()} topics cat fleet.drift --follow --kafka {pipeline.kafka.bootstrap_servers}   Ctrl-C stops"
+    follow_drift = f"{program()} topics cat fleet.drift --follow --kafka {pipeline.kafka.bootstrap_servers}"
+    show.hint = "   ".join(filter(None, (show.page, follow_drift, "Ctrl-C stops")))
     show.announce(show.hint)
     await publish_policy(pipeline.kafka, pipeline.keyring, POLICY)
     await _settle_baselines(people, show)
@@ -331,22 +339,6 @@ async def _played(
         "rows_in": show.rows_in,
         **demo_figures.summary(show.seen, injector.ledger, show.sites),
     }
-
-
-def _members(fleet: SimulatedFleet, directory: Path) -> Fleet:
-    folder = directory / "kubeconfigs"
-    folder.mkdir(parents=True, exist_ok=True)
-    return Fleet(
-        clusters=tuple(
-            Member(
-                name=cluster.name,
-                labels=cluster.labels,
-                kubeconfig=cluster.write_kubeconfig(folder / f"{cluster.name}-agent", "agent"),
-                acting_kubeconfig=cluster.write_kubeconfig(folder / f"{cluster.name}-actor", "actor"),
-            )
-            for cluster in fleet.clusters
-        )
-    )
 
 
 async def _absorb(show: _Show, pipeline: Pipeline) -> None:
