@@ -58,6 +58,10 @@ def web(
     listen: Annotated[
         str | None, typer.Option(help="HOST:PORT to serve the page at.", show_default=WebConfig().listen)
     ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="A host name by which browsers reach it; localhost and IP addresses need no mention."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Who may look, TLS and limits; --example prints one.")] = None,
     open_to_all: Annotated[
         bool, typer.Option("--open-to-all", help="Show the fleet to everyone who reaches the page.")
@@ -74,7 +78,7 @@ def web(
         return
     prepare(log_level, None)
     try:
-        settings = _settings(config, listen, open_to_all=open_to_all)
+        settings = _settings(config, listen, name, open_to_all=open_to_all)
         run_until_stopped(_run(kafka, settings))
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from error
@@ -104,6 +108,23 @@ async def serving(kafka: KafkaSettings, settings: WebConfig) -> AsyncIterator[st
         await server.__aexit__()
 
 
+@contextlib.asynccontextmanager
+async def page_beside(kafka: KafkaSettings, *, wanted: bool = True) -> AsyncIterator[str]:
+    """Serve the page to this machine while inside, beside another command; yield its address, empty if unwanted.
+
+    Where the usual port is taken the system chooses one. The page's own trouble ends the body.
+    """
+    if not wanted:
+        yield ""
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(serving(kafka, WebConfig()))
+        except ConfigurationError:
+            url = await stack.enter_async_context(serving(kafka, WebConfig(listen="127.0.0.1:0")))
+        yield url
+
+
 async def _run(kafka: KafkaSettings, settings: WebConfig) -> None:
     async with serving(kafka, settings) as url:
         tell_ready()
@@ -111,9 +132,11 @@ async def _run(kafka: KafkaSettings, settings: WebConfig) -> None:
         await asyncio.Event().wait()
 
 
-def _settings(config: Path | None, listen: str | None, *, open_to_all: bool) -> WebConfig:
+def _settings(config: Path | None, listen: str | None, names: list[str] | None, *, open_to_all: bool) -> WebConfig:
     """Return what the file says, and what the options say in its place."""
     instead: dict[str, Any] = {"listen": listen} if listen else {}
+    if names:
+        instead["names"] = names
     if open_to_all:
         instead["open_to_all"] = True
     return (

@@ -27,6 +27,7 @@ const panel = new Panel(fleet, () => {
 });
 const incidents = new Incidents(fleet, (incident) => {
   wanted.members = incident ? new Set(incident.members) : null;
+  address({ incident: incident?.id ?? null });
   filter();
 });
 
@@ -37,6 +38,7 @@ let chips = [];
 let isPictured = false;
 
 function take(batch) {
+  const [phase] = fleet.reading;
   const changed = fleet.apply(batch);
   if (changed.isMoved) {
     for (const cell of fleet.cells.values()) cell.isShown = current.matches(cell);
@@ -49,7 +51,7 @@ function take(batch) {
     for (const cell of changed.cells) cell.isShown = current.matches(cell);
     map.changed(changed.cells);
   }
-  if (changed.incidents) incidents.render();
+  if (changed.incidents || phase !== fleet.reading[0]) incidents.render();
   for (const [cell] of changed.transitions) if (!batch.whole) told(cell);
   if (panel.name !== null && (batch.whole || changed.heard.has(panel.name))) panel.stale();
   soon("count", recount, COUNT_MS);
@@ -196,6 +198,7 @@ function fromAddress() {
   wanted.drifted = is.includes("drifted");
   filter();
   view(said.get("view") === "table");
+  incidents.want(said.get("incident"));
   const cluster = said.get("cluster");
   if (cluster && cluster !== panel.name) {
     address({ cluster });

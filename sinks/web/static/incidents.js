@@ -20,7 +20,9 @@ export class Incidents {
     this.show = show;
     this.root = byId("incidents-list");
     this.isLong = false;
+    this.shown = null;
     this.chosen = null;
+    this.wanted = null; // id of an incident that the address names, until it is known
     byId("incidents-more").addEventListener("click", () => {
       this.isLong = !this.isLong;
       this.render();
@@ -31,9 +33,19 @@ export class Incidents {
     const all = this.fleet.listed();
     const open = all.filter((incident) => incident.open);
     const title = byId("incidents-title");
-    title.textContent = open.length ? count(open.length, "open incident") : "No open incident";
+    const isRead = this.fleet.isWhole && this.fleet.reading[0] !== "reading";
+    title.textContent = open.length ? count(open.length, "open incident") : isRead ? "No open incident" : "Incidents";
     byId("incidents").classList.toggle("none", !open.length);
-    if (this.chosen && !this.fleet.incidents.has(this.chosen)) this.choose(null);
+    const found = this.fleet.incidents.get(this.wanted);
+    if (found) {
+      this.wanted = null;
+      this.isLong ||= !found.open;
+      this.choose(found);
+      return;
+    }
+    const chosen = this.fleet.incidents.get(this.chosen);
+    if (this.chosen && !chosen) this.choose(null);
+    else if (chosen && chosen !== this.shown) this.show((this.shown = chosen)); // its members may be others now
     const focused = document.activeElement?.dataset?.incident;
     const shown = this.isLong ? all : open.slice(0, SHOWN);
     const rest = all.length - shown.length;
@@ -44,8 +56,17 @@ export class Incidents {
 
   choose(incident) {
     this.chosen = incident?.id ?? null;
+    this.shown = incident;
     this.show(incident);
     this.render();
+  }
+
+  /** Choose an incident by its id as soon as it is known. */
+  want(id) {
+    if (id === this.chosen) return;
+    this.wanted = id;
+    if (id) this.render();
+    else this.choose(null);
   }
 
   #more(rest, openRest) {

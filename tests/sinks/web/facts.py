@@ -72,6 +72,11 @@ REGIONS = {
 BAD_REVISION = "main@sha1:9f3c2b7d41e8a05566c7d9e0f1a2b3c4d5e6f708"
 
 
+def moment() -> datetime:
+    """The present, for where the page's server has a clock of its own."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Said:
     """A fact on its way to a topic; `event` None takes what was said of the key back."""

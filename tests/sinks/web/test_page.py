@@ -298,5 +298,6 @@ async def test_filters_dim_what_does_not_match_and_the_address_keeps_them(chromi
         await page.js("document.querySelector('.chip.healthy').click()")
         assert "is=" not in await page.js("location.hash")
         await page.js("document.querySelector('.see').click()")
-        members = await page.js(shown)
-        assert members.startswith(("0 of", "1 of")), "the incident's members in that region"
+        assert await page.js("location.hash.includes('incident=inc-1')")
+        await page.js("location.hash = 'incident=inc-1'")
+        await page.until(f"{shown} === '1 of 50 shown'", "the incident's member, by the address alone")
