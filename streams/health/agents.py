@@ -15,8 +15,9 @@ MAX_LOST_KINDS = 200
 _WHOLE = "/".join(CLUSTER)
 
 
-def heartbeat(work: Work, name: str, detail: HeartbeatDetail) -> None:
+def heartbeat(work: Work, row: ObjectRow, detail: HeartbeatDetail) -> None:
     """Take a sign of life."""
+    name = row.cluster
     before = work.cluster(name)
     work.put_cluster(
         msgspec.structs.replace(
@@ -24,6 +25,7 @@ def heartbeat(work: Work, name: str, detail: HeartbeatDetail) -> None:
             uid=detail.cluster_uid,
             labels=detail.labels,
             heartbeat_ms=max(before.heartbeat_ms, work.now_ms),
+            vouched_ms=max(0, min(row.observed_ms, work.now_ms)),
             interval_ms=min(max(detail.interval_ms, MIN_INTERVAL_MS), MAX_INTERVAL_MS),
             silent=False,
             forget_ms=0,

@@ -74,6 +74,8 @@ class Cluster(msgspec.Struct, frozen=True, tag="cluster"):
     """Whether somebody said that it is gone, and no inventory named it since."""
     forget_ms: int = 0
     """When it is forgotten unless it is heard of or declared before; 0 while it is."""
+    vouched_ms: int = 0
+    """When the newest heartbeat was sent, by its agent's clock: long before it came where it was spooled."""
 
 
 class Index(msgspec.Struct, frozen=True, tag="index"):

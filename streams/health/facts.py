@@ -51,7 +51,7 @@ def health_fact(key: str, resource: Resource, cluster: Cluster, cause: Cause, at
 
 def evidence(cluster: Cluster, resource: Resource) -> Evidence:
     """Return what is known of the agent that a cluster's facts rest on, and of what else speaks against a resource."""
-    as_of = to_datetime(cluster.heartbeat_ms) if cluster.heartbeat_ms else None
+    as_of = to_datetime(cluster.vouched_ms or cluster.heartbeat_ms) if cluster.heartbeat_ms else None
     complete = bool(cluster.heartbeat_ms) and not cluster.silent and not cluster.lost
     sources = [SourceEvidence(source=f"kubernetes/{cluster.name}", as_of=as_of, complete=complete)]
     for name in sorted({one.source for one in resource.reasons if one.as_of_ms}):

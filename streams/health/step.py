@@ -79,7 +79,7 @@ def _take_object(work: Work, row: ObjectRow) -> None:
     try:
         match row.op:
             case Op.HEARTBEAT:
-                agents.heartbeat(work, row.cluster, decode_detail(row, HeartbeatDetail))
+                agents.heartbeat(work, row, decode_detail(row, HeartbeatDetail))
             case Op.INVENTORY:
                 agents.declared(work, row.cluster, decode_detail(row, InventoryDetail))
             case Op.LOST:

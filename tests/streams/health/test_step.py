@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
 
@@ -105,6 +106,20 @@ def test_all_well() -> None:
 def test_without_a_heartbeat_the_cluster_is_unknown() -> None:
     story = Story().feed(0, deployment(2))
     assert story.status(CLUSTER) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("sent_ms", "as_of"),
+    [
+        pytest.param(T0, "2023-11-14T22:13:20", id="an-hour-in-a-spool"),
+        pytest.param(T0 + 7_200_000, "2023-11-14T23:13:20", id="a-clock-that-is-ahead"),
+        pytest.param(-(2**62), "2023-11-14T23:13:20", id="no-time"),
+    ],
+)
+def test_evidence_is_as_old_as_the_word_that_it_rests_on(sent_ms: int, as_of: str) -> None:
+    late = msgspec.structs.replace(heartbeat(), observed_ms=sent_ms)
+    story = Story().feed(3_600, late, deployment(2))
+    assert story.latest[CLUSTER]["evidence"]["as_of"].startswith(as_of)
 
 
 def test_degraded_waits_and_recovery_waits_longer() -> None:
