@@ -21,10 +21,7 @@ const open = (cell, from) => {
 };
 export const map = new FleetMap(byId("map"), fleet, open);
 const table = new Table(byId("table"), fleet, open);
-const panel = new Panel(fleet, () => {
-  address({ cluster: null });
-  map.later(() => map.rebuild());
-});
+const panel = new Panel(fleet, () => address({ cluster: null }));
 const incidents = new Incidents(fleet, (incident) => {
   wanted.members = incident ? new Set(incident.members) : null;
   address({ incident: incident?.id ?? null });

@@ -80,11 +80,12 @@ export class Incidents {
   #card(incident) {
     const isChosen = this.chosen === incident.id;
     const { cause, radius } = incident;
+    const reached = incident.open ? radius.clusters : radius.clusters_ever;
     const lasted = (incident.closed ?? this.fleet.now) - incident.opened;
     return h(
       "li",
       { class: `incident ${incident.open ? "open" : "closed"}` },
-      h("p", { class: "reach" }, h("strong", null, number(incident.open ? radius.clusters : radius.clusters_ever)), h("span", null, incident.open ? "clusters now" : "clusters then")),
+      h("p", { class: "reach" }, h("strong", null, number(reached)), h("span", null, `${reached === 1 ? "cluster" : "clusters"} ${incident.open ? "now" : "then"}`)),
       h(
         "div",
         { class: "why" },

@@ -1,14 +1,14 @@
 // Where cells go: the largest cells with which the fleet fits the height, sites as blocks, regions as cards. Pure.
 
 export const LABEL_PX = 15;
-const PITCHES = [30, 26, 23, 20, 18, 16, 14, 13, 12, 11, 10, 9, 8];
+const PITCHES = [44, 38, 34, 30, 26, 23, 20, 18, 16, 14, 13, 12, 11, 10, 9, 8];
 const CARD_PX = 62; // a card's heading, padding and the gap below it
 const CARD_PADDING_PX = 24;
 const COLUMN_GAP_PX = 14;
 const COLUMN_LEAST_PX = 330;
 const COLUMNS_MOST = 4;
 const LABELS_MOST = 90;
-const LABEL_WIDTH_PX = 6.4;
+const LABEL_WIDTH_PX = 7.4;
 const LABEL_LONGEST_PX = 84;
 const ROWS_MOST = 14; // of a block
 

@@ -16,7 +16,7 @@ const LEAST_HEIGHT_PX = 240;
 const NEAR_SCREEN = "300px"; // canvases further off than that give their memory back
 
 export class FleetMap {
-  /** @param open called with a cell and the element that has the focus */
+  /** @param open called with a cell and what takes the focus back to it */
   constructor(root, fleet, open) {
     this.root = root;
     this.fleet = fleet;
@@ -30,6 +30,7 @@ export class FleetMap {
     this.tip = byId("tip");
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.near = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: NEAR_SCREEN });
+    new ResizeObserver(() => this.#fit()).observe(root);
     addEventListener("resize", () => this.later(() => this.rebuild()));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
     addEventListener("keydown", (event) => event.key === "Escape" && this.#untip());
@@ -44,7 +45,7 @@ export class FleetMap {
   rebuild() {
     const focused = this.root.contains(document.activeElement);
     const regions = this.fleet.grouped();
-    const width = this.root.clientWidth;
+    const width = (this.laidWidth = this.root.clientWidth);
     const room = Math.max(LEAST_HEIGHT_PX, innerHeight - this.root.getBoundingClientRect().top - scrollY - 24);
     const plan = arrange(regions, width, room);
     this.near.disconnect();
@@ -59,6 +60,11 @@ export class FleetMap {
     if (!this.places.has(this.current)) this.current = null;
     this.#stop(this.current === null ? this.cards[0] : this.places.get(this.current).card);
     if (focused && this.current !== null) this.focus(this.current);
+  }
+
+  /** Lay out anew where the panel came or went beside the map. */
+  #fit() {
+    if (this.root.clientWidth && this.root.clientWidth !== this.laidWidth) this.later(() => this.rebuild());
   }
 
   /** Read the colours again, and draw all that is on the screen. */
@@ -261,7 +267,12 @@ export class FleetMap {
     const cell = this.#at(event, card);
     if (!cell) return;
     this.focus(cell.number);
-    this.open(cell, card.list);
+    this.open(cell, this.#backTo(cell));
+  }
+
+  /** What takes the focus back to a cell, wherever it is by then. */
+  #backTo(cell) {
+    return { focus: () => this.focus(cell.number) };
   }
 
   // Keys -------------------------------------------------------------------------------------------------------
@@ -303,7 +314,7 @@ export class FleetMap {
     if (!place || event.altKey || event.metaKey) return;
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      this.open(card.cells[place.index], card.list);
+      this.open(card.cells[place.index], this.#backTo(card.cells[place.index]));
       return;
     }
     const target = this.#target(event, place);

@@ -80,6 +80,7 @@ async def measured(clusters: int, rate: int, seconds: float, pictures: Path | No
                     if pictures:
                         await pictured(page, web, pictures)
                     figures["page_memory_mb"] = memory_mb(chromium.part.pid)
+                    figures["server_memory_mb"] = resident_mb(web.process.pid)
         finally:
             await asyncio.to_thread(chromium.part.stop)
             await broker.astop()
@@ -172,6 +173,12 @@ def memory_mb(browser: int) -> float:
         private = [line.split() for line in rollup.splitlines() if line.startswith("Private_")]
         found.append(sum(int(words[1]) for words in private) / 1024)
     return round(max(found, default=0.0), 1)
+
+
+def resident_mb(process: int) -> float:
+    """Return a process's resident memory."""
+    (line,) = [each for each in Path(f"/proc/{process}/status").read_text().splitlines() if each.startswith("VmRSS")]
+    return round(int(line.split()[1]) / 1024, 1)
 
 
 def _descends(process: Path, ancestor: int) -> bool:
