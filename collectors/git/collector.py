@@ -110,6 +110,7 @@ class GitCollector:
 
     async def ask(self, url: str, refs: frozenset[str]) -> None:
         """Ask one remote and report what it says, if that is new or was last told a while ago."""
+        self._remotes.setdefault(url, _Remote()).asked_ms = self._clock()
         try:
             heads = await heads_of(url, refs, self._config)
             detail = RemoteDetail(heads={ref: await self._commit(url, ref, sha) for ref, sha in heads.items()})
@@ -130,11 +131,13 @@ class GitCollector:
         await self._outlet.broadcast(row, urgent=moved)
 
     async def _hurry(self, suspects: Suspects) -> None:
+        """Ask suspects beside the rounds: of hundreds of remotes, one takes a while."""
         async for suspect in suspects:
-            for url, remote in self._remotes.items():
+            for url, refs in self._followed.refs_by_url().items():
                 if masked(url) == suspect:
-                    remote.due_ms = min(remote.due_ms, remote.asked_ms + round(1000 * _HURRY_SECONDS))
-                    self._changed.set()
+                    asked_ms = self._remotes.setdefault(url, _Remote()).asked_ms
+                    await asyncio.sleep(max(0.0, _HURRY_SECONDS - (self._clock() - asked_ms) / 1000))
+                    await self.ask(url, refs)
 
     async def _ask_all(self) -> None:
         slots = asyncio.Semaphore(self._config.concurrency)
@@ -162,7 +165,6 @@ class GitCollector:
                 continue
             remote = self._remotes.setdefault(url, _Remote())
             if remote.due_ms <= now_ms:
-                remote.asked_ms = now_ms
                 remote.due_ms = now_ms + round(1000 * self._config.interval_seconds * self._rng.uniform(0.9, 1))
                 due[url] = refs
         return due
