@@ -37,7 +37,7 @@ from streams.telemetry import Metrics, event
 _ANSWER_SECONDS: Final = 30.0
 _STORE_OPTIONS: Final = {
     # A database a partition: Faust's defaults would let each take 200 MB of buffers.
-    "write_buffer_size": 4 * 1024 * 1024,
+    "write_buffer_size": 2 * 1024 * 1024,
     "max_write_buffer_number": 2,
     "target_file_size_base": 16 * 1024 * 1024,
     "block_cache_size": 4 * 1024 * 1024,

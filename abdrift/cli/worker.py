@@ -1,4 +1,5 @@
 """`abdrift worker`: stream steps as Faust workers."""
+# ruff: noqa: PLC0415  steps are imported where they are wanted, see `_step`
 
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +12,7 @@ from abdrift.cli.service import LogLevelOption, MetricsOption, prepare
 from abdrift.kafka import KafkaSettings
 from abdrift.keyring import Keyring
 from abdrift.processes import tell_ready
-from streams.drift.step import DriftStep
-from streams.governor import GovernorStep
-from streams.health import HealthStep
-from streams.incidents import IncidentsStep
-from streams.levels import LevelsStep
 from streams.memory import return_what_is_freed
-from streams.rates import RatesStep
-from streams.reduce import ReduceStep
-from streams.rollup import RollupStep
 from streams.running import EngineError, run_process
 from streams.settings import EngineSettings
 from streams.step import AnyStep
@@ -68,20 +61,37 @@ def worker(
 
 
 def _step(name: str, keyring: Keyring) -> AnyStep:
+    """Import a step and return it: a worker of one step should not hold the others' tables and models."""
     match name:
         case "drift":
+            from streams.drift.step import DriftStep
+
             return DriftStep(verify=keyring.trust_operators.verify)
         case "rates":
+            from streams.rates import RatesStep
+
             return RatesStep()
         case "levels":
+            from streams.levels import LevelsStep
+
             return LevelsStep(verify=keyring.trust_operators.verify)
         case "health":
+            from streams.health import HealthStep
+
             return HealthStep()
         case "reduce":
+            from streams.reduce import ReduceStep
+
             return ReduceStep()
         case "governor":
+            from streams.governor import GovernorStep
+
             return GovernorStep(keyring.signer_governor, keyring.trust_operators)
         case "incidents":
+            from streams.incidents import IncidentsStep
+
             return IncidentsStep(verify=keyring.trust_operators.verify)
         case _:
+            from streams.rollup import RollupStep
+
             return RollupStep()
