@@ -6,23 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from elastic_transport import ApiResponseMeta, ConnectionTimeout, HttpHeaders, NodeConfig
-from elasticsearch import ApiError
+from elastic_transport import ConnectionTimeout
 
 from sinks.elasticsearch import sink
 from sinks.elasticsearch.config import Bulk
 from sinks.elasticsearch.operations import Action, Operation, Place
 from sinks.elasticsearch.writing import Refusal, Writer
+from tests.sinks.elasticsearch.failing import failed
 
 if TYPE_CHECKING:
     from abdrift.letters import Letter
 
 QUICK = Bulk(backoff_initial_seconds=0.001, backoff_max_seconds=0.002)
-
-
-def failed(status: int) -> ApiError:
-    node = NodeConfig("http", "es", 9200)
-    return ApiError("no", ApiResponseMeta(status, "1.1", HttpHeaders(), 0.0, node), {})
 
 
 class Server:
