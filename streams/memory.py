@@ -13,9 +13,9 @@ import pyarrow as pa
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Of glibc's malloc.h."""
-LARGE_BYTES: Final = 2 << 20
+LARGE_BYTES: Final = 1 << 20
 """Mapping less costs more than it saves: what a batch adds up comes and goes all the time."""
-_KEPT_BYTES: Final = 16 << 20
+_KEPT_BYTES: Final = 4 << 20
 """At the end of what is not mapped. Without this glibc gives each end back at once, and asks for it again."""
 _ARENAS: Final = 2
 
