@@ -227,4 +227,5 @@ setInterval(() => {
   banner();
 }, 1000);
 fromAddress();
+stream.rest();
 stream.start();

@@ -66,14 +66,15 @@ function flowed(sites, width, pitch, usualRows, place) {
   const labelled = isLabelled(sites);
   const most = Math.max(1, Math.floor(width / pitch));
   const top = labelled ? LABEL_PX : 0;
-  const gapX = labelled ? Math.max(8, pitch * 0.7) : Math.max(3, pitch * 0.4);
+  // Whole pixels, so that a cell that is cleared leaves nothing behind.
+  const gapX = Math.round(labelled ? Math.max(8, pitch * 0.7) : Math.max(3, pitch * 0.4));
   const gapY = labelled ? 7 : gapX;
   let [x, y, line] = [0, 0, 0];
   for (const site of sites) {
     const count = site.cells.length;
     const columns = Math.min(most, Math.ceil(count / usualRows));
     const rows = Math.ceil(count / columns);
-    const label = labelled ? Math.min(LABEL_LONGEST_PX, site.name.length * LABEL_WIDTH_PX) : 0;
+    const label = labelled ? Math.min(LABEL_LONGEST_PX, Math.ceil(site.name.length * LABEL_WIDTH_PX)) : 0;
     const blockWidth = Math.min(width, Math.max(columns * pitch, label));
     if (x > 0 && x + blockWidth > width) [x, y, line] = [0, y + line + gapY, 0];
     place({ site: site.name, cells: site.cells, x, y: y + top, columns, rows, width: blockWidth });

@@ -52,7 +52,7 @@ export class FleetMap {
     this.pulses.clear();
     this.places.clear();
     this.pitch = plan.pitch;
-    this.cards = regions.map((region, place) => this.#card(region, plan.regions[place], plan.width));
+    this.cards = regions.map((region, place) => this.#card(region, place, plan.regions[place], plan.width));
     fill(this.root, plan.columns.map((places) => h("div", { class: "column" }, places.map((place) => this.cards[place].element))));
     this.recolour();
     this.recount();
@@ -69,7 +69,7 @@ export class FleetMap {
 
   /** Read the colours again, and draw all that is on the screen. */
   recolour() {
-    this.ratio = Math.min(RATIO_MOST, devicePixelRatio || 1);
+    this.ratio = Math.min(RATIO_MOST, Math.ceil(devicePixelRatio || 1));
     this.colours = palette(document.documentElement);
     if (!this.pitch) return;
     this.sprites = new Sprites(this.pitch, this.ratio, this.colours);
@@ -121,8 +121,8 @@ export class FleetMap {
 
   // Building ---------------------------------------------------------------------------------------------------
 
-  #card(region, laid, width) {
-    const id = `region-${this.fleet.incidents.size}-${encodeURIComponent(region.name)}`;
+  #card(region, place, laid, width) {
+    const id = `region-${place}`;
     const canvas = h("canvas", { "aria-hidden": "true" });
     const options = [0, 1].map((turn) => h("div", { role: "option", id: `${id}-${turn}`, class: "cell", hidden: true, "aria-selected": "false" }));
     const list = h(
@@ -138,9 +138,9 @@ export class FleetMap {
     const card = { element, canvas, list, options, summary, turn: 0, width, height: laid.height, blocks: laid.blocks, cells: [], isNear: false };
     for (const block of laid.blocks) {
       block.first = card.cells.length;
-      block.cells.forEach((cell, place) => {
-        const x = block.x + (place % block.columns) * this.pitch;
-        const y = block.y + Math.floor(place / block.columns) * this.pitch;
+      block.cells.forEach((cell, order) => {
+        const x = block.x + (order % block.columns) * this.pitch;
+        const y = block.y + Math.floor(order / block.columns) * this.pitch;
         this.places.set(cell.number, { card, x, y, block, index: card.cells.length });
         card.cells.push(cell);
       });

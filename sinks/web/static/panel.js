@@ -16,7 +16,7 @@ export class Panel {
     this.closed = closed;
     this.root = byId("panel");
     this.name = null;
-    this.root.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
+    addEventListener("keydown", (event) => event.key === "Escape" && event.target.type !== "search" && this.close());
   }
 
   /** Show a cluster. The focus goes to it, and back to where it came from when the panel is closed. */

@@ -3,6 +3,7 @@
 const SILENT_MS = 15_000; // the server says something every five seconds
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 15_000;
+const HIDDEN_MS = 60_000; // a browser has six connections to a server for all its tabs: who is not looked at gives his back
 
 export class Stream {
   /**
@@ -13,6 +14,7 @@ export class Stream {
     this.take = take;
     this.stand = stand;
     this.known = "";
+    this.isPaused = false;
     this.retryMs = FIRST_RETRY_MS;
   }
 
@@ -22,12 +24,38 @@ export class Stream {
       const answer = await fetch("/api/fleet");
       if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
       this.#taken(await answer.json());
-      this.#listen();
+      if (!this.isPaused) this.#listen();
     } catch (error) {
       console.warn("Abdrift:", error);
       this.#lost();
       this.#later(() => this.start());
     }
+  }
+
+  /** Stop while nobody looks, and go on where it was when somebody does. */
+  rest() {
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(this.hiding);
+      if (document.hidden) this.hiding = setTimeout(() => this.#pause(), HIDDEN_MS);
+      else this.#resume();
+    });
+    addEventListener("pagehide", () => this.#pause());
+    addEventListener("pageshow", (event) => event.persisted && this.#resume());
+  }
+
+  #pause() {
+    this.isPaused = true;
+    this.events?.close();
+    clearTimeout(this.silence);
+    clearTimeout(this.retry);
+    this.stand("waiting");
+  }
+
+  #resume() {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    if (this.known) this.#listen();
+    else this.start();
   }
 
   #listen() {
@@ -54,6 +82,7 @@ export class Stream {
   /** A connection that is dead without anybody saying so is known by its silence. */
   #watch() {
     clearTimeout(this.silence);
+    if (this.isPaused) return;
     this.silence = setTimeout(() => {
       this.#lost();
       this.#listen();

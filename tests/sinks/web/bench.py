@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import random
 import statistics
 import sys
@@ -77,10 +78,10 @@ async def measured(clusters: int, rate: int, seconds: float, pictures: Path | No
                 async with running(kafka) as web, chromium.page() as page:
                     await page.shape(1440, 900)
                     figures = await looked_at(page, web, client, list(facts.names(clusters)), rate, seconds)
-                    if pictures:
-                        await pictured(page, web, pictures)
                     figures["page_memory_mb"] = memory_mb(chromium.part.pid)
                     figures["server_memory_mb"] = resident_mb(web.process.pid)
+                    if pictures:
+                        await pictured(page, web, pictures)
         finally:
             await asyncio.to_thread(chromium.part.stop)
             await broker.astop()
@@ -206,6 +207,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--pictures", type=Path, help="a folder for the README's pictures")
     given = parser.parse_args()
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # retries to topics that are being made
     figures = asyncio.run(measured(given.clusters, given.rate, given.seconds, given.pictures))
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
 

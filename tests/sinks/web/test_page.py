@@ -301,3 +301,15 @@ async def test_filters_dim_what_does_not_match_and_the_address_keeps_them(chromi
         assert await page.js("location.hash.includes('incident=inc-1')")
         await page.js("location.hash = 'incident=inc-1'")
         await page.until(f"{shown} === '1 of 50 shown'", "the incident's member, by the address alone")
+
+
+async def test_a_page_that_was_left_holds_no_connection(chromium: Chromium, small: World) -> None:
+    async with small.served() as server, chromium.page() as page:
+        for _ in range(8):  # more than the six that a browser has for one server
+            await page.go(server.url)
+            await page.until(IS_PICTURED, "the first picture")
+
+        async def is_one() -> bool:
+            return server.browsers == 1
+
+        await until(is_one, "the streams of the pages that were left to end")
