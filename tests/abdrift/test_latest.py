@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from abdrift import provision
 from abdrift.kafka import KafkaSettings, producer
 from abdrift.latest import Latest, opened
 from abdrift.topics import FLEET_DRIFT, FLEET_HEALTH
@@ -15,37 +15,38 @@ if TYPE_CHECKING:
     from abdrift.broker import EmbeddedBroker
 
 pytestmark = pytest.mark.parts
+DRIFT, HEALTH = (replace(topic, name=f"latest.{topic.name}") for topic in (FLEET_DRIFT, FLEET_HEALTH))
 
 
 async def test_the_newest_of_every_key_is_known_and_then_what_changes(kafka: EmbeddedBroker) -> None:
     settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
-    await provision.create(settings, partitions=4, replication=1)  # as the other tests of this broker
-    latest = Latest(wanted=lambda topic, key: topic == FLEET_DRIFT.name or key.startswith("cluster/"))
+    await create(settings, DRIFT, HEALTH, partitions=2)
+    latest = Latest(wanted=lambda topic, key: topic == DRIFT.name or key.startswith("cluster/"))
     async with producer(settings) as client:
 
         async def send(topic: str, key: str, value: bytes | None, partition: int = 0) -> None:
             await client.send_and_wait(topic, value, key.encode(), partition=partition)
 
         for revision in (1, 2):
-            await send(FLEET_DRIFT.name, "kept", b'{"revision": %d}' % revision)
-        await send(FLEET_DRIFT.name, "gone", b'{"revision": 1}', partition=1)
-        await send(FLEET_DRIFT.name, "gone", None, partition=1)
-        await send(FLEET_DRIFT.name, "strange", b"no JSON")
-        await send(FLEET_HEALTH.name, "cluster/edge-1", b'{"status": "healthy"}')
-        await send(FLEET_HEALTH.name, "workload/edge-1/apps", b'{"status": "healthy"}')
-        async with opened(settings, [FLEET_DRIFT, FLEET_HEALTH], latest) as reader:
+            await send(DRIFT.name, "kept", b'{"revision": %d}' % revision)
+        await send(DRIFT.name, "gone", b'{"revision": 1}', partition=1)
+        await send(DRIFT.name, "gone", None, partition=1)
+        await send(DRIFT.name, "strange", b"no JSON")
+        await send(HEALTH.name, "cluster/edge-1", b'{"status": "healthy"}')
+        await send(HEALTH.name, "workload/edge-1/apps", b'{"status": "healthy"}')
+        async with opened(settings, [DRIFT, HEALTH], latest) as reader:
             left = [count async for count in reader.catch_up()]
             assert (left[0], left[-1]) == (reader.total, 0)
-            assert latest.events(FLEET_DRIFT) == {"kept": {"revision": 2}}, "what is no JSON is left out"
-            assert latest.events(FLEET_HEALTH) == {"cluster/edge-1": {"status": "healthy"}}, "others are not wanted"
-            await send(FLEET_DRIFT.name, "kept", b'{"revision": 3}')
+            assert latest.events(DRIFT) == {"kept": {"revision": 2}}, "what is no JSON is left out"
+            assert latest.events(HEALTH) == {"cluster/edge-1": {"status": "healthy"}}, "others are not wanted"
+            await send(DRIFT.name, "kept", b'{"revision": 3}')
             async for changes in reader.changes():
                 if changes:
                     break
             assert [(change.key, change.event()) for change in changes] == [("kept", {"revision": 3})]
-        await send(FLEET_DRIFT.name, "kept", b'{"revision": 4}')
-        async with opened(settings, [FLEET_DRIFT, FLEET_HEALTH], latest) as again:
+        await send(DRIFT.name, "kept", b'{"revision": 4}')
+        async with opened(settings, [DRIFT, HEALTH], latest) as again:
             assert again.total == 1, "it goes on where it was"
             async for _ in again.catch_up():
                 pass
-    assert latest.events(FLEET_DRIFT) == {"kept": {"revision": 4}}
+    assert latest.events(DRIFT) == {"kept": {"revision": 4}}

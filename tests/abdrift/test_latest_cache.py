@@ -9,14 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka.admin import NewTopic
 
 from abdrift import latest_cache
-from abdrift.kafka import KafkaSettings, admin, layout, producer
+from abdrift.kafka import KafkaSettings, producer
 from abdrift.latest import Latest
 from abdrift.latest_cache import GOOD_FOR_MS, View, load, remembered, save, trim
 from abdrift.topics import FLEET_COMMANDS, FLEET_DRIFT
-from tests.parts.waiting import until
+from tests.abdrift.own_topics import create, drop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -152,7 +151,7 @@ async def test_a_second_call_reads_only_what_is_new_and_all_of_a_topic_made_anew
             for key, value in values.items():
                 await client.send_and_wait(STATE.name, value, key.encode(), partition=0)
 
-    await create(settings)
+    await create(settings, STATE)
     assert await read() == (0, {})
     await write(gone=b"1", kept=b"1")
     assert await read() == (2, {"gone": b"1", "kept": b"1"})
@@ -163,15 +162,15 @@ async def test_a_second_call_reads_only_what_is_new_and_all_of_a_topic_made_anew
     assert await read() == (0, {"kept": b"1"})
     await write(new=b"1")
     assert await read() == (1, {"kept": b"1", "new": b"1"})
-    await drop(settings)
-    await create(settings)
+    await drop(settings, STATE)
+    await create(settings, STATE)
     await write(**{f"other{number}": b"2" for number in range(5)})
     taken, values = await read()
     assert (taken, set(values)) == (5, {f"other{number}" for number in range(5)}), "it has more records than were read"
     delete(tmp_path)
     assert (await read())[0] == 5
-    await drop(settings)
-    await create(settings)
+    await drop(settings, STATE)
+    await create(settings, STATE)
     await write(last=b"3")
     assert await read() == (1, {"last": b"3"}), "it has fewer"
 
@@ -179,24 +178,3 @@ async def test_a_second_call_reads_only_what_is_new_and_all_of_a_topic_made_anew
 def delete(directory: Path) -> None:
     for each in directory.glob("*.latest"):
         each.unlink()
-
-
-async def create(settings: KafkaSettings) -> None:
-    async with admin(settings) as client:
-        topic = NewTopic(STATE.name, num_partitions=1, replication_factor=1, topic_configs=STATE.config())
-        await client.create_topics([topic])
-    await until(lambda: exists(settings), "the topic is there", 30)
-
-
-async def drop(settings: KafkaSettings) -> None:
-    async with admin(settings) as client:
-        await client.delete_topics([STATE.name])
-    await until(lambda: gone(settings), "the topic is gone", 30)
-
-
-async def exists(settings: KafkaSettings) -> bool:
-    return STATE.name in (await layout(settings)).partitions
-
-
-async def gone(settings: KafkaSettings) -> bool:
-    return not await exists(settings)
