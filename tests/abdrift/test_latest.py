@@ -10,6 +10,7 @@ import pytest
 from abdrift.kafka import KafkaSettings, producer
 from abdrift.latest import Latest, opened
 from abdrift.topics import FLEET_DRIFT, FLEET_HEALTH
+from tests.abdrift.own_topics import create
 
 if TYPE_CHECKING:
     from abdrift.broker import EmbeddedBroker
