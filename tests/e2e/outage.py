@@ -215,9 +215,7 @@ async def _parts(load: Load, folder: Path) -> AsyncIterator[Parts]:
         stack.callback(guard.close)
         broker = await stack.enter_async_context(EmbeddedBroker(folder / "kafka"))
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
-        await provision.create(settings, partitions=PARTITIONS, replication=1)
-        async with admin(settings) as client:
-            await client.create_topics([NewTopic(SYSLOG, PARTITIONS, 1)])
+        await _topics(settings)
         fleet = await stack.enter_async_context(SimulatedFleet(FleetSpec(clusters=1, workloads=5, extras=20)))
         (cluster,) = fleet.clusters
         beats, syslog = ports.take(), ports.take()
@@ -241,6 +239,18 @@ async def _parts(load: Load, folder: Path) -> AsyncIterator[Parts]:
         await _listed(settings)
         senders = _senders(load, receives.url, manager.url, beats, syslog)
         yield Parts(broker, settings, receives, senders, manager.url, urls, cluster)
+
+
+async def _topics(settings: KafkaSettings) -> None:
+    """Create the fleet's topics, and rsyslog's."""
+    await provision.create(settings, partitions=PARTITIONS, replication=1)
+    async with admin(settings) as client:
+        await client.create_topics([NewTopic(SYSLOG, PARTITIONS, 1)])
+
+        async def seen() -> bool:
+            return SYSLOG in await client.list_topics()
+
+        await until(seen, "the broker knows rsyslog's topic")
 
 
 async def _listed(settings: KafkaSettings) -> None:
