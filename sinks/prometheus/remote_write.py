@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from abdrift import __version__
 from abdrift.clock import ClockMs
+from abdrift.urls import masked
 from sinks.prometheus import telemetry, write
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class RemoteWriter:
         self._registries = tuple(registries)
         self._session = session
         self._clock = clock
+        self._named = masked(target.url)
         self._told: set[write.Series] = set()
 
     async def send(self) -> None:
@@ -85,18 +87,18 @@ class RemoteWriter:
         values = write.series((m for r in self._registries for m in r.collect()), self._target.labels)
         ended = dict.fromkeys(self._told - values.keys(), write.STALE)
         waiting = list(write.requests({**values, **ended}, self._clock(), _MOST_SAMPLES))
-        self._told |= values.keys()
+        # An end that is dropped is not told again: without samples a series is over in five minutes anyway.
+        self._told = set(values)
         try:
             async with asyncio.timeout(self._target.interval_seconds):
                 with telemetry.WRITE_SECONDS.time():
                     while waiting:
                         await self._deliver(waiting[0])
                         waiting.pop(0)
-            self._told = set(values)
         except TimeoutError:
             dropped = sum(request.samples for request in waiting)
             telemetry.WRITTEN.labels("dropped").inc(dropped)
-            log.warning("%s did not take all in time: %d samples dropped", self._target.url, dropped)
+            log.warning("%s did not take all in time: %d samples dropped", self._named, dropped)
 
     async def _deliver(self, request: write.Request) -> None:
         """Return once a request is taken or refused; it is sent again while it fails."""
@@ -106,10 +108,11 @@ class RemoteWriter:
                 await self._post(request)
             except RefusedError as error:
                 telemetry.WRITTEN.labels("refused").inc(request.samples)
-                log.warning("%s refuses %d samples: %s", self._target.url, request.samples, error)
+                log.warning("%s refuses %d samples: %s", self._named, request.samples, error)
                 return
             except (aiohttp.ClientError, OSError) as error:
                 telemetry.WRITE_ERRORS.labels(type(error).__name__).inc()
+                log.warning("%s does not take samples, which are sent again: %s", self._named, masked(repr(error)))
                 await asyncio.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
                 attempt += 1
             else:
