@@ -9,13 +9,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from abdrift.latest import Change
-from abdrift.topics import FLEET_DRIFT, FLEET_HEALTH, FLEET_INCIDENTS, FLEET_INVENTORY
+from abdrift.topics import FACT_TYPES, FLEET_DRIFT, FLEET_HEALTH, FLEET_INCIDENTS, FLEET_INVENTORY, FactType
 from sinks.prometheus import families
 from sinks.prometheus.following import Freshness
 from sinks.prometheus.places import Places
 from sinks.prometheus.series import Limits, metrics
 from sinks.prometheus.serving import FleetCollector
 from sinks.prometheus.view import PlaceNote, UnreadableError, View
+from tests.contract.examples import event, full, minimal
 from tests.sinks.prometheus.fleet import NOW_MS, Fleet
 
 if TYPE_CHECKING:
@@ -181,6 +182,14 @@ def test_what_is_no_fact_is_refused(value: bytes, reason: str) -> None:
     with pytest.raises(UnreadableError) as refused:
         View(0).absorb(Change(FLEET_HEALTH.name, "cluster/edge-1", value, NOW_MS))
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize("example", [full, minimal])
+@pytest.mark.parametrize("fact", FACT_TYPES.values(), ids=lambda fact: fact.name)
+def test_every_fact_that_the_contract_allows_is_read(fact: FactType, example: Any) -> None:
+    value = event(fact, example(fact.model)).encode()
+    view = view_of([Change("topic", "key", value, NOW_MS)])
+    assert metrics(view, BOUNDS, NOW_MS)
 
 
 def test_a_fact_of_a_newer_version_is_told_under_other_words() -> None:
