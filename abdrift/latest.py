@@ -63,7 +63,7 @@ class Latest:
         if record.key is None:
             return None
         key = record.key.decode(errors="replace")
-        if _is_tick(record) or not self.wanted(record.topic, key):
+        if is_tick(record) or not self.wanted(record.topic, key):
             return None
         kept, appended = self.values.setdefault(record.topic, {}), self.appended_ms.setdefault(record.topic, {})
         if record.value is None:
@@ -227,5 +227,6 @@ def decoded(value: bytes | None) -> dict[str, Any] | None:
     return read if isinstance(read, dict) else None
 
 
-def _is_tick(record: ConsumerRecord) -> bool:
+def is_tick(record: ConsumerRecord) -> bool:
+    """Tell whether a record only says that time has passed: neither a fact nor a tombstone."""
     return record.value is None and any(name == "abdrift-kind" for name, _ in record.headers)

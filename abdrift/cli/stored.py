@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from abdrift.cloudevents import CONTENT_TYPE, CloudEvent
 from abdrift.kafka import KafkaSettings, consumer, partition_count, producer
+from abdrift.latest import is_tick
 from abdrift.topics import Topic
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
@@ -120,7 +121,6 @@ async def _partitions(kafka: KafkaSettings, topic: Topic) -> list[int]:
 
 
 def _stored(record: ConsumerRecord) -> Stored:
-    key = record.key.decode() if record.key is not None else None
+    key = None if record.key is None or is_tick(record) else record.key.decode()
     event = CloudEvent.decode(record.value) if record.value is not None else None
-    is_tick = record.value is None and any(name == "abdrift-kind" for name, _ in record.headers)
-    return Stored(record.topic, record.partition, record.offset, record.timestamp, None if is_tick else key, event)
+    return Stored(record.topic, record.partition, record.offset, record.timestamp, key, event)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from abdrift import frames
 from abdrift.clock import ClockMs, parse_rfc3339_ms, to_datetime
 from abdrift.cloudevents import CloudEvent
+from abdrift.latest import is_tick
 from abdrift.letters import Letter
 from abdrift.signals import events, logs
 from abdrift.topics import EVENTS, FLEET_POLICY, LOGS
@@ -27,7 +28,6 @@ from sinks.elasticsearch.places import Places
 _SLICE_ROWS: Final = 1_000
 _MOST_ID_BYTES: Final = 512
 """Elasticsearch's own limit."""
-_TICK: Final = "abdrift-kind"
 MOST_LETTERS: Final = 100
 """About rows of one record."""
 
@@ -58,7 +58,7 @@ class FactsReader:
         """Yield what becomes of a record."""
         noun, place = self._nouns[record.topic], _place(record)
         if record.value is None:
-            if record.key and noun in CURRENT and not any(name == _TICK for name, _ in record.headers):
+            if record.key and noun in CURRENT and not is_tick(record):
                 yield _current(Action.DELETE, noun, record, place)
             else:
                 telemetry.PASSED_OVER.labels(record.topic, "tick").inc()
