@@ -39,6 +39,8 @@ class Page:
     socket: aiohttp.ClientWebSocketResponse
     problems: list[str] = field(default_factory=list)
     """What was thrown and not caught, what the page's own policy refused, and what could not be loaded."""
+    expected: str = ""
+    """A problem that says this is what a test is about."""
     _waiting: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -164,5 +166,5 @@ class Chromium:
                     await page.call("Page.close")
                     listening.cancel()
                     await asyncio.gather(listening, return_exceptions=True)
-        if page.problems:
-            raise PageError("; ".join(page.problems))
+        if found := [each for each in page.problems if not (page.expected and page.expected in each)]:
+            raise PageError("; ".join(found))

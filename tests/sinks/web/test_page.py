@@ -241,6 +241,7 @@ async def test_what_names_and_messages_hold_stays_text(chromium: Chromium) -> No
     world.tell([facts.changed(names[0], "f1", message=ATTACK, managers=(ATTACK,))])
     world.tell([facts.incident({names[0]: ATTACK}, author=ATTACK), facts.frozen_by(ATTACK)])
     async with opened(chromium, world) as page:
+        page.expected = "TrustedHTML"
         await page.js("document.querySelector('[role=listbox]').focus()")
         await page.press("Enter")
         await page.until("document.querySelectorAll('.finding').length", "the panel")
@@ -257,11 +258,11 @@ async def test_what_names_and_messages_hold_stays_text(chromium: Chromium) -> No
             "(() => { try { document.body.innerHTML = 'x'; return 'taken' } catch (e) { return e.name } })()"
         )
         assert refused == "TypeError", "the page's policy has no string be read as markup"
-        page.problems.clear()
 
 
 async def test_a_change_shows_and_a_lost_connection_is_said_and_found_again(chromium: Chromium, small: World) -> None:
     async with chromium.page() as page:
+        page.expected = "Failed to load resource"
         async with small.served() as server:
             await page.shape(1440, 900)
             await page.go(server.url)
@@ -281,7 +282,6 @@ async def test_a_change_shows_and_a_lost_connection_is_said_and_found_again(chro
         async with small.served(listen=f"127.0.0.1:{port}"):
             await page.until("document.querySelector('.chip.failing strong').textContent === '3'", "what was missed")
             await page.until("document.querySelector('#banner').hidden", "the banner's end")
-        page.problems.clear()
 
 
 async def test_filters_dim_what_does_not_match_and_the_address_keeps_them(chromium: Chromium, small: World) -> None:
