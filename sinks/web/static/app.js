@@ -51,7 +51,8 @@ function take(batch) {
   if (changed.incidents || phase !== fleet.reading[0]) incidents.render();
   for (const [cell] of changed.transitions) if (!batch.whole) told(cell);
   if (panel.name !== null && (batch.whole || changed.heard.has(panel.name))) panel.stale();
-  soon("count", recount, COUNT_MS);
+  if (batch.whole) recount();
+  else soon("count", recount, COUNT_MS);
   if (!byId("table").hidden) soon("table", () => table.render(), TABLE_MS);
   banner();
 }

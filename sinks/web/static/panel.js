@@ -126,7 +126,7 @@ export class Panel {
       h("h3", null, "Health"),
       health.reasons?.length
         ? h("ul", { class: "reasons" }, health.reasons.map((reason) => h("li", null, symbol(reason.status), h("span", null, h("strong", null, reason.code), " ", shortened(reason.message), reason.since ? h("span", { class: "faint" }, ` since ${clock(Date.parse(reason.since))}`) : null))))
-        : h("p", null, `Nothing speaks against it, since ${clock(Date.parse(health.since))}.`),
+        : h("p", null, `${health.status === "healthy" ? "Nothing speaks against it" : "No reason is told"}, since ${clock(Date.parse(health.since))}.`),
       h(
         "p",
         { class: "faint" },

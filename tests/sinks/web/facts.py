@@ -92,12 +92,16 @@ class Said:
         return Change(self.topic.name, self.key, value, append_ms or int(NOW.timestamp() * 1000))
 
 
-def said(topic: Topic, fact: FactType, key: str, data: BaseModel, cluster: str | None, at: datetime = NOW) -> Said:
+def said(
+    topic: Topic, fact: FactType, key: str, data: BaseModel, cluster: str | None, at: datetime | None = None
+) -> Said:
+    at = at or NOW
     event = fact.event(key, data, event_id=f"{key}-{at.isoformat()}", source="/tests", at=at, cluster=cluster)
     return Said(topic, key, event, cluster)
 
 
-def evidence(cluster: str, at: datetime = NOW, *, complete: bool = True) -> Evidence:
+def evidence(cluster: str, at: datetime | None = None, *, complete: bool = True) -> Evidence:
+    at = at or NOW
     source = SourceEvidence(source=f"kubernetes/{cluster}", as_of=at, complete=complete)
     return Evidence(as_of=at, complete=complete, sources=(source,))
 
@@ -117,8 +121,10 @@ def inventory(cluster: str, **labels: str) -> Said:
     return said(FLEET_INVENTORY, INVENTORY, cluster, data, cluster)
 
 
-def health(cluster: str, status: str = "healthy", *, at: datetime = NOW, why: str = "", revision: int = 1) -> Said:
-    state = HealthStatus(status)
+def health(
+    cluster: str, status: str = "healthy", *, at: datetime | None = None, why: str = "", revision: int = 1
+) -> Said:
+    at, state = at or NOW, HealthStatus(status)
     reasons = (HealthReason(code="NotReady", message=why, status=state, since=at, source="condition"),) if why else ()
     is_known = state is not HealthStatus.UNKNOWN
     key = f"cluster/{cluster}"

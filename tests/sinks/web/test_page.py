@@ -305,7 +305,7 @@ async def test_filters_dim_what_does_not_match_and_the_address_keeps_them(chromi
 
 async def test_a_page_that_was_left_holds_no_connection(chromium: Chromium, small: World) -> None:
     async with small.served() as server, chromium.page() as page:
-        for _ in range(8):  # more than the six that a browser has for one server
+        for _ in range(7):  # more than the six that a browser has for one server
             await page.go(server.url)
             await page.until(IS_PICTURED, "the first picture")
 
