@@ -23,6 +23,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Referrer-Policy": "no-referrer",
+    "Server": "abdrift",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }

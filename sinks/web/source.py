@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from aiokafka.errors import KafkaError
 
+from abdrift import fleetstate
 from abdrift.clock import ClockMs, wall_clock_ms
 from abdrift.fleetstate import RECENT, TOPICS
 from abdrift.kafka import KafkaSettings, KafkaUnreachableError, TopicMissingError, layout
@@ -24,7 +25,6 @@ _AGAIN_SECONDS: Final = 5.0
 _AT_A_TIME: Final = 500
 _HOUR_MS: Final = 3_600_000
 _TROUBLE: Final = (KafkaError, KafkaUnreachableError, TopicMissingError, OSError)
-_RECENT: Final = frozenset(topic.name for topic in RECENT)
 
 
 class Source:
@@ -67,11 +67,7 @@ class Source:
         return panel(cluster, self._library.facts(cluster))
 
     async def _follow(self) -> None:
-        since_ms = self._clock() - self._history_ms
-
-        def since(topic: str, _partition: int, _partitions: int) -> int:
-            return since_ms if topic in _RECENT else 0
-
+        since = fleetstate.since(self._clock() - self._history_ms)
         # Read anew beside what is shown, which stays until this is whole.
         model, library = Model(secrets.token_hex(8)), Library()
         async with opened(self._kafka, (*TOPICS, *RECENT), library.latest, since=since) as reader:
