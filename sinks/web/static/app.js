@@ -32,18 +32,13 @@ const wanted = { words: "", statuses: new Set(), drifted: false, members: null }
 const news = new Map(); // status -> names of clusters that took it on since the last announcement
 let connection = "waiting";
 let chips = [];
-let isPictured = false;
 
 function take(batch) {
   const [phase] = fleet.reading;
   const changed = fleet.apply(batch);
   if (changed.isMoved) {
     for (const cell of fleet.cells.values()) cell.isShown = current.matches(cell);
-    map.later(() => {
-      map.rebuild();
-      if (!isPictured && fleet.cells.size) performance.mark("abdrift-first-picture");
-      isPictured ||= fleet.cells.size > 0;
-    });
+    map.later(() => map.rebuild());
   } else {
     for (const cell of changed.cells) cell.isShown = current.matches(cell);
     map.changed(changed.cells);

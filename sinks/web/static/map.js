@@ -27,6 +27,7 @@ export class FleetMap {
     this.pulses = new Map();
     this.dirty = new Set();
     this.isMoving = false;
+    this.isPictured = false;
     this.tip = byId("tip");
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.near = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: NEAR_SCREEN });
@@ -174,6 +175,10 @@ export class FleetMap {
       if (isIntersecting) this.#paint(card);
       else target.width = target.height = 0;
     }
+    if (this.isPictured || !this.places.size) return;
+    this.isPictured = true;
+    // In the frame after this one what was drawn is on the screen.
+    requestAnimationFrame(() => performance.mark("abdrift-first-picture"));
   }
 
   #paint(card) {
