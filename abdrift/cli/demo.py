@@ -105,6 +105,11 @@ class Plan(StrEnum):
         return tuple(FaultKind)
 
     @property
+    def git_interval_seconds(self) -> float:
+        """How often remotes are asked. Of an incident's author they are asked at once."""
+        return 1.0 if self is Plan.EVERYTHING else 30.0
+
+    @property
     def wants_baselines(self) -> bool:
         """Whether it edits objects, of which must be known what Git last applied."""
         return self is Plan.EVERYTHING
@@ -296,7 +301,7 @@ async def _demo(spec: FleetSpec, seconds: float, directory: Path, show: _Show) -
             data_dir=directory,
             heartbeat_seconds=2,
             tick_seconds=0.2,
-            git_interval_seconds=1,
+            git_interval_seconds=show.plan.git_interval_seconds,
             hourly_cap=200,
             download_progress=show.fetched,
             on_stage=show.enter,

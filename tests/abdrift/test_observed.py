@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from abdrift.cli.demo_figures import observed_findings
+from typing import TYPE_CHECKING
+
+from abdrift.cli.demo_figures import FAULTY, observed_findings, summary, symptom_to_incident_ms
 from abdrift.observed import Observed
+from abdrift.simulation import Ledger
+from abdrift.topics import INCIDENT
+from tests.sinks.alertmanager.incidents import closed, incident
 from tests.streams.governor.world import World
+
+if TYPE_CHECKING:
+    from abdrift.cloudevents import CloudEvent
+    from abdrift.facts.incidents import Incident
 
 
 def test_a_finding_counts_from_when_it_could_be_read() -> None:
@@ -15,3 +24,31 @@ def test_a_finding_counts_from_when_it_could_be_read() -> None:
     (found,) = observed_findings(seen)
     assert found["opened_at_ns"] == 1_000 * 1_000_000
     assert (found["cluster"], found["kind"]) == ("edge-1", first.data["kind"])
+
+
+def told(one: Incident) -> CloudEvent:
+    return INCIDENT.event(one.incident_id, one, event_id="e", source="/t", at=one.changed_at)
+
+
+def test_an_incident_is_known_by_its_newest_revision_and_told_of_when_it_opens_and_closes() -> None:
+    seen = Observed()
+    first, grown = told(incident()), told(incident(clusters=9, revision=2))
+    for at_ms, event in enumerate((first, grown, first, told(closed(revision=3)))):
+        seen.absorb(event, 5_000 + at_ms)
+    assert seen.told_ms == {"i1": 5_000}
+    assert (seen.incidents["i1"]["revision"], seen.incidents["i1"]["state"]) == (3, "closed")
+    assert [line.text for line in seen.lines] == [
+        "main@bbbbbbb fails in 7 clusters",
+        "main@bbbbbbb fails in 7 clusters (recovered)",
+    ]
+
+
+def test_an_incident_is_timed_from_the_first_finding_of_its_members_and_judged() -> None:
+    seen = Observed()
+    seen.told_ms = {"f-edge-1": 1_000, "f-edge-0": 1_200, "f-elsewhere": 10}
+    seen.absorb(told(incident()), 1_700)
+    assert symptom_to_incident_ms(seen) == [700.0]
+    figures = summary(seen, Ledger(), {})
+    assert figures["incidents"] == ["main@bbbbbbb fails in 7 clusters (open, 7 clusters)"]
+    assert (figures["incidents_missed"], figures["incidents_false"]) == (0, 1)
+    assert {name for name in FAULTY if figures[name]} == {"incidents_false"}

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.parts, pytest.mark.soak, pytest.mark.timeout(900)]
 
 AUTHOR, MESSAGE = "mallory <mallory@lab>", "Run more proxies"
+SETTLED_SECONDS = 2.0
+"""Without as many facts as there are clusters."""
 ROUTE = {"route": {"receiver": "default"}, "receivers": [{"name": "default"}]}
 
 
@@ -101,6 +103,11 @@ class Scene:
 
     def _clusters(self) -> int:
         return len({fact.subject for fact in self.log.of_type(INVENTORY.name)})
+
+    async def _is_settled(self) -> bool:
+        before = len(self.log.facts)
+        await asyncio.sleep(SETTLED_SECONDS)
+        return len(self.log.facts) - before < self.spec.clusters
 
     async def _until(self, check: Any, what: str) -> None:
         async def holds() -> bool:
