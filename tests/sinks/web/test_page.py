@@ -25,6 +25,8 @@ PIXEL = """(async () => {
   const { map, fleet } = await import("/app.js");
   const cell = fleet.byName.get("%s");
   const { card, x, y } = map.places.get(cell.number);
+  card.list.scrollIntoView({ block: "center" });
+  while (!card.isNear) await new Promise(requestAnimationFrame);
   const at = [x + map.pitch * 0.12, y + map.pitch * 0.45].map((each) => Math.round(each * map.ratio));
   return [...card.context.getImageData(...at, 1, 1).data].join(" ");
 })()"""
