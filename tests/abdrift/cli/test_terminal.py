@@ -117,7 +117,9 @@ async def move(governed: Governed, now_ms: int) -> None:
 
 def test_the_line_of_time_tells_why_and_what_was_done(governed: Governed) -> None:
     told: Any = governed.json("timeline", NAME)
-    assert [(each["kind"], each["what"]) for each in told["entries"]] == [
+    of_all = ("person", "governor")  # other tests of this broker hold, freeze and thaw the fleet
+    mine = [each for each in told["entries"] if each["kind"] not in of_all or "finding_ids" in each]
+    assert [(each["kind"], each["what"]) for each in mine] == [
         ("health", "healthy"),
         ("git", "moved"),
         ("git", "fetched"),
