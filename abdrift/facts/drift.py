@@ -108,7 +108,9 @@ class Finding(Fact):
     )
     reason: str | None = Field(default=None, description="For failing: the controller's reason, e.g. BuildFailed.")
     source: ObjectRef | None = Field(default=None, description="For behind and failing: the source it rests on.")
-    source_url: str | None = Field(default=None, description="Where that source fetches from; of a HelmChart, its name.")
+    source_url: str | None = Field(
+        default=None, description="Where that source fetches from; of a HelmChart, its name."
+    )
     closed_because: str | None = Field(
         default=None, description="corrected, adopted, superseded, exempt, gone, resolved, stale, cluster-gone, …"
     )
