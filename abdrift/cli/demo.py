@@ -135,6 +135,8 @@ class _Show:
     ledger: Ledger = field(default_factory=Ledger)
     web: bool = True
     """Whether the page is served."""
+    stays: bool = False
+    """Whether everything runs on, once all is judged, until it is stopped."""
     page: str = ""
     """Where it is."""
     hint: str = ""
@@ -197,6 +199,9 @@ def demo(
         typer.Option(help="Write a picture (SVG) of the view at its fullest to this file.", dir_okay=False),
     ] = None,
     web: Annotated[bool, typer.Option("--web/--no-web", help="Show the fleet in a browser too, at 127.0.0.1.")] = True,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="When all is judged, run on until Ctrl-C, to look around.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="No view and no page; one JSON object at the end.")] = False,
 ) -> None:
     """Run everything on a simulated fleet: Kafka, collectors, streams, governor and sinks, and faults to find.
@@ -212,7 +217,7 @@ def demo(
     keep = data is not None
     spec = FleetSpec(clusters=clusters, seed=seed, early=clusters * EARLY_PERCENT // 100)
     sites = {name: labels["site"] for name, labels in cluster_labels(spec).items()}
-    show = _Show(clusters, sites, chosen, _announcer(errors), web=web and not as_json)
+    show = _Show(clusters, sites, chosen, _announcer(errors), web=web and not as_json, stays=stay)
     if as_json or is_drawable(console):
         show.announce = lambda _: None
     camera = Camera(record, f"abdrift demo --clusters {clusters}") if record else None
@@ -339,11 +344,25 @@ async def _played(
         await _settle(show, injector.ledger)
     finally:
         operator.cancel()
-    return {
+    figures = {
         "clusters": spec.clusters,
         "rows_in": show.rows_in,
         **demo_figures.summary(show.seen, injector.ledger, show.sites),
     }
+    if show.stays:
+        await _stay(show)
+    return figures
+
+
+async def _stay(show: _Show) -> None:
+    """Wait to be stopped, which then is how the demonstration ends: with its figures."""
+    show.enter("all is judged; everything runs on until Ctrl-C")
+    body = asyncio.current_task()
+    assert body
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        body.uncancel()
 
 
 async def _absorb(show: _Show, pipeline: Pipeline) -> None:

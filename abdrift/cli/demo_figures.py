@@ -74,9 +74,13 @@ def show(console: Console, figures: Mapping[str, Any]) -> None:
     console.print("\n[bold]Judged against the simulator's plan[/bold]")
     for name, value in figures.items():
         if name != "details":
-            shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
-            shown = "; ".join(shown) or "none" if isinstance(shown, list) else shown
-            console.print(f"  {name:22}{shown}", highlight=False)
+            console.print(f"  {name:24}{_shown(value)}", highlight=False)
     for name, items in figures["details"].items():
         for item in items:
             console.print(f"  {name}: {item}", highlight=False, style="yellow")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {one}" for name, one in value.items() if one is not None) or "none"
+    return "; ".join(value) or "none" if isinstance(value, list) else str(value)
