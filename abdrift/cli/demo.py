@@ -304,7 +304,7 @@ async def _demo(spec: FleetSpec, seconds: float, directory: Path, show: _Show) -
         wanted = PipelineSpec(
             fleet=members,
             data_dir=directory,
-            heartbeat_seconds=2,
+            heartbeat_seconds=max(2.0, spec.clusters / _HEARTBEATS_A_SECOND),
             tick_seconds=0.2,
             git_interval_seconds=show.plan.git_interval_seconds,
             hourly_cap=200,

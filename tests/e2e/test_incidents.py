@@ -70,7 +70,7 @@ class Scene:
             fleet=Fleet(clusters=members),
             data_dir=self.folder / "data",
             act=False,
-            heartbeat_seconds=5,
+            heartbeat_seconds=30,  # one agent speaks for all clusters, beside the simulator of them
             git_interval_seconds=60,  # the author is asked for when the incident is seen
         )
         pipeline = await self.stack.enter_async_context(running(wanted))
@@ -151,7 +151,9 @@ async def test_a_bad_revision_is_one_incident_and_one_alert_with_its_author(load
             return [one for one in said if one["clusters"] == str(load.early) and "author" in one]
 
         (alert,) = await until(told, f"an alert of {load.early} clusters, with who did it", within_seconds=120)
-        (incident,) = scene.incidents().values()
+        told_of = {one["title"]: one for one in scene.incidents().values()}
+        assert len(told_of) == 1, list(told_of)
+        (incident,) = told_of.values()
         assert (incident["blast_radius"]["clusters"], incident["cause"]["kind"]) == (load.early, "git-revision")
         assert (alert["author"], alert["commit_message"]) == (AUTHOR, MESSAGE)
         assert len(await scene.alerts()) == 1
