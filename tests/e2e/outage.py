@@ -232,21 +232,26 @@ async def _parts(load: Load, folder: Path) -> AsyncIterator[Parts]:
         shipping = rsyslogd(folder, syslog, guard, broker.bootstrap_servers, SYSLOG)
         reading = _logs_reader(folder, guard, broker.bootstrap_servers)
         for part in (receives.part, manager.part, shipping, reading):
-            stack.push_async_callback(asyncio.to_thread, part.stop)
+            stack.push_async_callback(asyncio.to_thread, part.kill)
             part.launch()
         for part in (receives.part, manager.part, shipping, reading):
             await asyncio.to_thread(part.wait_ready)
-        urls = {
-            name: await stack.enter_async_context(_prometheus(name, program, receives, folder, guard, **more))
-            for name, program, more in (
-                ("prometheus-2.42", programs.find("prometheus"), {}),
-                ("prometheus-today", build.folder(PROMETHEUS) / "prometheus", {"protobuf_message": V2}),
-            )
+        programs_of = {
+            "prometheus-2.42": (programs.find("prometheus"), {}),
+            "prometheus-today": (build.folder(PROMETHEUS) / "prometheus", {"protobuf_message": V2}),
         }
-        await stack.enter_async_context(_agent(folder, cluster, receives.url))
+        *urls, _ = await asyncio.gather(
+            *(
+                stack.enter_async_context(_prometheus(name, program, receives, folder, guard, **more))
+                for name, (program, more) in programs_of.items()
+            ),
+            stack.enter_async_context(_agent(folder, cluster, receives.url)),
+        )
         await _listed(settings)
         senders = _senders(load, receives.url, manager.url, beats, syslog)
-        yield Parts(broker, settings, receives, senders, manager.url, urls, cluster)
+        yield Parts(
+            broker, settings, receives, senders, manager.url, dict(zip(programs_of, urls, strict=True)), cluster
+        )
 
 
 async def _topics(settings: KafkaSettings) -> None:
