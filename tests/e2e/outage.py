@@ -238,7 +238,7 @@ async def _parts(load: Load, folder: Path) -> AsyncIterator[Parts]:
             await asyncio.to_thread(part.wait_ready)
         programs_of = {
             "prometheus-2.42": (programs.find("prometheus"), {}),
-            "prometheus-today": (build.folder(PROMETHEUS) / "prometheus", {"protobuf_message": V2}),
+            "prometheus-today": (build.ensure(PROMETHEUS, print) / "prometheus", {"protobuf_message": V2}),
         }
         *urls, _ = await asyncio.gather(
             *(
@@ -284,7 +284,7 @@ def _senders(load: Load, url: str, manager_url: str, beats: int, syslog: int) ->
         HttpSender("logstash", f"{url}/logs", logstash, **events),
         HttpSender("vector", f"{url}/logs", vector, **events),
         HttpSender("fluent-bit", f"{url}/logs", fluent_bit, **events),
-        BeatsSender("beats", build.folder(GO_LUMBER) / "go-lumber", beats, **events | {"batch": 5 * load.batch}),
+        BeatsSender("beats", build.ensure(GO_LUMBER, print) / "go-lumber", beats, **events | {"batch": 5 * load.batch}),
         SyslogSender("syslog", syslog, **events),
         HttpSender("flux", f"{url}/flux?client=flux", flux(HMAC_KEY), **told),
         HttpSender("alertmanager", f"{manager_url}/api/v2/alerts", alert, **told),
