@@ -21,6 +21,7 @@ from abdrift.cli.pipeline import Pipeline, PipelineSpec, running
 from abdrift.cli.service import beside, run_until_stopped
 from abdrift.cli.steering import publish_policy
 from abdrift.cli.view import Phase, Scene
+from abdrift.cli.web import page_beside
 from abdrift.clock import wall_clock_ms
 from abdrift.facts.governance import Policy
 from abdrift.kafka import KafkaSettings
@@ -53,6 +54,7 @@ def up(
     data: Annotated[Path | None, typer.Option(help="Where everything is kept.", show_default="up/ in the data")] = None,
     secrets: Annotated[bool, typer.Option(help="Watch Secrets that an inventory names; values are masked.")] = False,
     view: Annotated[bool, typer.Option("--view/--no-view", help="Show what happens in the terminal.")] = True,
+    web: Annotated[bool, typer.Option("--web/--no-web", help="Show it in a browser too, at 127.0.0.1.")] = True,
 ) -> None:
     """Run everything against one cluster until Ctrl-C: collectors, Kafka, streams and sinks.
 
@@ -78,7 +80,7 @@ def up(
     )
     console = Console()
     try:
-        run_until_stopped(_up(spec, wanted, console if view and is_drawable(console) else None))
+        run_until_stopped(_up(spec, wanted, console if view and is_drawable(console) else None, web=web))
     except (BrokerError, ChildFailed) as error:
         printing.complain(str(error))
         errors.print(f"Logs: {directory}/logs", markup=False, highlight=False, soft_wrap=True)
@@ -125,7 +127,7 @@ def _policy(path: Path | None) -> Policy | None:
         raise typer.BadParameter(str(error), param_hint="--policy") from error
 
 
-async def _up(spec: PipelineSpec, policy: Policy | None, console: Console | None) -> None:
+async def _up(spec: PipelineSpec, policy: Policy | None, console: Console | None, *, web: bool) -> None:
     """Run it all; without a console nothing is drawn."""
     show = _Show(spec)
     async with contextlib.AsyncExitStack() as stack:
@@ -136,8 +138,9 @@ async def _up(spec: PipelineSpec, policy: Policy | None, console: Console | None
         if policy is not None:
             await publish_policy(pipeline.kafka, pipeline.keyring, policy)
         show.enter(f"acting by policy {policy.name}" if policy else "observing only")
-        server = pipeline.kafka.bootstrap_servers
-        show.hint = f"{program()} topics cat fleet.drift --follow --kafka {server}   Ctrl-C stops"
+        page = await stack.enter_async_context(page_beside(pipeline.kafka, wanted=web))
+        follow_drift = f"{program()} topics cat fleet.drift --follow --kafka {pipeline.kafka.bootstrap_servers}"
+        show.hint = "   ".join(filter(None, (page, follow_drift, "Ctrl-C stops")))
         if console is None:
             where = f"{show.hint}\nLogs: {spec.data_dir}/logs"
             Console(stderr=True).print(where, markup=False, highlight=False, soft_wrap=True)

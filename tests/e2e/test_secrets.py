@@ -1,4 +1,4 @@
-"""A Secret's value is found in no topic, no log and no state, by whatever way it could have come there."""
+"""A Secret's value is found in no topic, log, state, index or page, by whatever way it could have come there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rocksdict import AccessType, Options, Rdict
 from abdrift import frames
 from abdrift.kafka import admin, consumer
 from abdrift.topics import TOPICS, Format
+from tests.e2e import shown
 from tests.e2e.apps import APP, release
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.stack import Stack
+    from tests.parts.elasticsearch import Elasticsearch
 
 pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
 
@@ -33,7 +35,7 @@ def secret(name: str, token: str) -> str:
 
 
 @pytest.mark.parametrize("backend", ["real"], indirect=True)
-async def test_a_canary_is_found_nowhere(stack: Stack) -> None:
+async def test_a_canary_is_found_nowhere(stack: Stack, elasticsearch: Elasticsearch) -> None:
     in_git, by_hand, in_chart, applied, public = (f"canary-{secrets.token_hex(6)}" for _ in range(5))
     app = await stack.deploy({**APP, "app/secret.yaml": secret("keys", in_git)})
     chart = {"charts/demo/templates/secret.yaml": secret("chart-keys", in_chart)}
@@ -49,8 +51,11 @@ async def test_a_canary_is_found_nowhere(stack: Stack) -> None:
     await app.site.alice.patch(app.settings, {**note, "data": {"color": public}}, field_manager="kubectl-edit")
     await stack.closed(app, await stack.finding(app, "changed", app.settings))
     await stack.mark()
-    places = [text async for text in everything(stack)] + list(await asyncio.to_thread(lambda: [*files(stack.folder)]))
-    assert found(public, places), "this search would find what is there"
+    seen = await shown.everything(stack, elasticsearch.url, public)
+    kept = [text async for text in everything(stack)] + list(await asyncio.to_thread(lambda: [*files(stack.folder)]))
+    for places in (seen, kept):
+        assert found(public, places), "this search would find what is there"
+    places = [*seen, *kept]
     for canary in (in_git, by_hand, in_chart, applied):
         assert not found(canary, places)
 

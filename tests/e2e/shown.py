@@ -1,0 +1,87 @@
+"""What people are shown: all that an Elasticsearch, an exporter and the page hold of the pipeline's topics."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import yaml
+
+from tests.parts.guard import Guard
+from tests.parts.loopback import HOST, Ports
+from tests.parts.process import Part, Program
+from tests.parts.waiting import until
+from tests.sinks.elasticsearch import hunting
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from tests.e2e.stack import Stack
+
+WITHIN_SECONDS = 120.0
+AGAIN_SECONDS = 0.5
+"""A look through all documents is not to be had for nothing."""
+
+
+@asynccontextmanager
+async def sinks(stack: Stack, elasticsearch: str) -> AsyncIterator[tuple[str, str]]:
+    """Run the sinks for people on a stack's topics; yield the addresses of the exporter and of the page."""
+    ports, guard = Ports(), Guard()
+    exporter, page = (f"{HOST}:{ports.take()}" for _ in range(2))
+    config = stack.folder / "elasticsearch.yaml"
+    config.write_text(yaml.safe_dump({"elasticsearch": {"urls": [elasticsearch]}, "indices": {"replicas": 0}}))
+    commands = {
+        "sink-elasticsearch": ("sink", "elasticsearch", "--config", str(config)),
+        "sink-prometheus": ("sink", "prometheus", "--listen", exporter),
+        "web": ("web", "--listen", page),
+    }
+    parts = [_part(stack, name, command, guard) for name, command in commands.items()]
+    try:
+        for part in parts:
+            part.launch()
+        for part in parts:
+            await asyncio.to_thread(part.wait_ready)
+        yield f"http://{exporter}", f"http://{page}"
+    finally:
+        for part in parts:
+            await asyncio.to_thread(part.stop)
+        guard.close()
+
+
+def _part(stack: Stack, name: str, command: Sequence[str], guard: Guard) -> Part:
+    ready: Path = stack.folder / f"{name}.ready"
+    kafka = stack.pipeline.kafka.bootstrap_servers
+    argv = [sys.executable, "-m", "abdrift", *command, "--kafka", kafka]
+    log = stack.folder / "logs" / f"{name}.log"
+    return Part(Program(name, argv, log, ready.exists, {"ABDRIFT_READY_FILE": str(ready)}), guard)
+
+
+async def everything(stack: Stack, elasticsearch: str, public: str) -> list[tuple[str, bytes]]:
+    """Return what all of them hold, once the index and the page hold what is no secret."""
+    cluster = stack.site.cluster
+    async with sinks(stack, elasticsearch) as (exporter, page), aiohttp.ClientSession() as client:
+
+        async def read(url: str) -> bytes:
+            async with client.get(url) as answer:
+                return await answer.read() if answer.ok else b""
+
+        async def is_shown() -> bool:
+            return public.encode() in await read(f"{page}/api/clusters/{cluster}")
+
+        async def is_indexed() -> bool:
+            await asyncio.sleep(AGAIN_SECONDS)
+            return bool(await hunting.found(public, elasticsearch))
+
+        async def is_told() -> bool:
+            return cluster.encode() in await read(f"{exporter}/metrics")
+
+        await until(is_shown, "the page shows what is no secret", WITHIN_SECONDS)
+        await until(is_indexed, "an index has what is no secret", WITHIN_SECONDS)
+        await until(is_told, "the exporter tells of the cluster", WITHIN_SECONDS)
+        urls = (f"{exporter}/metrics", f"{page}/api/fleet", f"{page}/api/clusters/{cluster}", f"{page}/metrics")
+        seen = [(url, await read(url)) for url in urls]
+        return [*seen, *[one async for one in hunting.documents(elasticsearch)]]
