@@ -57,6 +57,8 @@ from abdrift.simulation import (
 )
 from abdrift.simulation.spec import cluster_labels
 
+_HEARTBEATS_A_SECOND = 20
+"""One agent speaks for all clusters: of a large fleet on a small machine it would be late, and they would be silent."""
 _BASELINE_SECONDS = (60.0, 1.2)
 _SETTLE_SECONDS = (30.0, 0.6)
 """At most, and for each cluster where that is more: a small machine needs its time for a large fleet."""
