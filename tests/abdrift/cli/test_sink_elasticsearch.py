@@ -95,6 +95,7 @@ async def test_a_fact_is_there_soon_and_the_process_ends_when_it_is_told(
 
 
 async def _is_there(client: AsyncElasticsearch, index: str, name: str) -> bool:
-    facts = await client.options(ignore_status=404).get(index=index, id=name)
-    current = await client.options(ignore_status=404).get(index="abdrift-current-drift", id=name)
+    patient = client.options(ignore_status=(404, 503))  # an index has no shard the moment it is made
+    facts = await patient.get(index=index, id=name)
+    current = await patient.get(index="abdrift-current-drift", id=name)
     return bool(facts.body.get("found") and current.body.get("found"))
