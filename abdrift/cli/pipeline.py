@@ -105,12 +105,12 @@ def programs(spec: PipelineSpec, kafka: KafkaSettings, fleet_file: Path) -> list
     )
     of_fleet = ("--fleet", str(fleet_file))
     found = [
-        # What an edit waits for runs apart from what nobody waits for.
-        Program("worker-drift", ("worker", "drift", "reduce", "governor", "--data", f"{data}/worker", *worker)),
+        # What is decided of a finding waits neither for other clusters to be judged nor for what nobody waits for.
+        Program("worker-drift", ("worker", "drift", "--data", f"{data}/worker", *worker)),
         Program(
-            "worker-health",
-            ("worker", "rates", "levels", "health", "rollup", "incidents", "--data", f"{data}/worker", *worker),
+            "worker-fleet", ("worker", "reduce", "governor", "rollup", "incidents", "--data", f"{data}/worker", *worker)
         ),
+        Program("worker-health", ("worker", "rates", "levels", "health", "--data", f"{data}/worker", *worker)),
         Program(
             "agent",
             (
@@ -123,7 +123,7 @@ def programs(spec: PipelineSpec, kafka: KafkaSettings, fleet_file: Path) -> list
     ]
     if spec.act:
         cap = ("--hourly-cap", str(spec.hourly_cap))
-        found.insert(2, Program("sink-gitops", ("sink", "gitops", *of_fleet, "--keys", keys, *cap)))
+        found.insert(3, Program("sink-gitops", ("sink", "gitops", *of_fleet, "--keys", keys, *cap)))
     return [Program(one.name, (*one.arguments, *spec.options.get(one.name, ())), environment) for one in found]
 
 

@@ -104,7 +104,7 @@ async def test_crashes_pauses_and_rebalances_of_three_governors_exceed_no_cap(tm
         await asyncio.gather(*(stack.proven(app) for app in apps))
         more = await parts.enter_async_context(Supervisor(more_governors(stack), tmp_path / "governors"))
         await more.wait_ready(90)
-        pids = [partial(stack.pipeline.supervisor.pid, "worker-drift"), *(partial(more.pid, name) for name in MORE)]
+        pids = [partial(stack.pipeline.supervisor.pid, "worker-fleet"), *(partial(more.pid, name) for name in MORE)]
         tormenting = asyncio.create_task(torment(pids, random.Random(7)))
         findings = [await broken(stack, app) for app in apps]
         await eventually(lambda: len(issued(stack)) >= PER_HOUR, "the hour's budget is spent", 180)

@@ -40,8 +40,9 @@ async def agent_killed(stack: Stack) -> None:
     kill(stack, "agent")
 
 
-async def worker_killed(stack: Stack) -> None:
-    kill(stack, "worker-drift")
+async def workers_killed(stack: Stack) -> None:
+    for name in ("worker-drift", "worker-fleet"):
+        kill(stack, name)
 
 
 async def broker_killed(stack: Stack) -> None:
@@ -86,7 +87,7 @@ class Fault:
 
 FAULTS = {
     "agent-killed": Fault(agent_killed, "agent-restarted"),
-    "worker-killed": Fault(worker_killed),
+    "worker-killed": Fault(workers_killed),
     "broker-killed": Fault(broker_killed),
     "watches-cut": Fault(watches_cut),
     "history-gone": Fault(history_gone, "api-unreachable"),
@@ -190,7 +191,7 @@ async def gap_shown(stack: Stack, app: App, since: int, reason: str) -> None:
     await stack.until(tells, f"a gap ({reason}) in the evidence", app, since=since)
 
 
-@pytest.mark.parametrize("victim", ["sink-gitops", "worker-drift"])
+@pytest.mark.parametrize("victim", ["sink-gitops", "worker-fleet"])
 async def test_a_command_survives_who_carries_it_out_or_issued_it(stack: Stack, victim: str) -> None:
     app = await stack.deploy()
     since = stack.log.mark
