@@ -57,6 +57,8 @@ from abdrift.simulation import (
 )
 from abdrift.simulation.spec import cluster_labels
 
+_PARTITIONS = 4
+"""Each costs ticks, fetches and commits of every step, and all of the demonstration is on one machine."""
 _HEARTBEATS_A_SECOND = 20
 """One agent speaks for all clusters: of a large fleet on a small machine it would be late, and they would be silent."""
 _BASELINE_SECONDS = (60.0, 1.2)
@@ -306,6 +308,7 @@ async def _demo(spec: FleetSpec, seconds: float, directory: Path, show: _Show) -
         wanted = PipelineSpec(
             fleet=members,
             data_dir=directory,
+            partitions=_PARTITIONS,
             heartbeat_seconds=max(2.0, spec.clusters / _HEARTBEATS_A_SECOND),
             tick_seconds=0.2,
             git_interval_seconds=show.plan.git_interval_seconds,

@@ -107,10 +107,10 @@ def programs(spec: PipelineSpec, kafka: KafkaSettings, fleet_file: Path) -> list
     found = [
         # What is decided of a finding waits neither for other clusters to be judged nor for what nobody waits for.
         Program("worker-drift", ("worker", "drift", "--data", f"{data}/worker", *worker)),
+        Program("worker-fleet", ("worker", "reduce", "governor", "incidents", "--data", f"{data}/worker", *worker)),
         Program(
-            "worker-fleet", ("worker", "reduce", "governor", "rollup", "incidents", "--data", f"{data}/worker", *worker)
+            "worker-health", ("worker", "rates", "levels", "health", "rollup", "--data", f"{data}/worker", *worker)
         ),
-        Program("worker-health", ("worker", "rates", "levels", "health", "--data", f"{data}/worker", *worker)),
         Program(
             "agent",
             (

@@ -70,6 +70,7 @@ class Scene:
             fleet=Fleet(clusters=members),
             data_dir=self.folder / "data",
             act=False,
+            partitions=4,  # as the demonstration has
             heartbeat_seconds=30,  # one agent speaks for all clusters, beside the simulator of them
             git_interval_seconds=60,  # the author is asked for when the incident is seen
         )
