@@ -28,18 +28,21 @@ AGAIN_SECONDS = 0.5
 
 
 @asynccontextmanager
-async def sinks(stack: Stack, elasticsearch: str) -> AsyncIterator[tuple[str, str]]:
-    """Run the sinks for people on a stack's topics; yield the addresses of the exporter and of the page."""
+async def sinks(folder: Path, kafka: str, elasticsearch: str) -> AsyncIterator[tuple[str, str]]:
+    """Run the sinks for people on what Kafka has; yield the addresses of the exporter and of the page.
+
+    Their logs go to `logs` of the folder.
+    """
     ports, guard = Ports(), Guard()
     exporter, page = (f"{HOST}:{ports.take()}" for _ in range(2))
-    config = stack.folder / "elasticsearch.yaml"
+    config = folder / "elasticsearch.yaml"
     config.write_text(yaml.safe_dump({"elasticsearch": {"urls": [elasticsearch]}, "indices": {"replicas": 0}}))
     commands = {
         "sink-elasticsearch": ("sink", "elasticsearch", "--config", str(config)),
         "sink-prometheus": ("sink", "prometheus", "--listen", exporter),
         "web": ("web", "--listen", page),
     }
-    parts = [_part(stack, name, command, guard) for name, command in commands.items()]
+    parts = [_part(folder, name, [*command, "--kafka", kafka], guard) for name, command in commands.items()]
     try:
         for part in parts:
             part.launch()
@@ -52,18 +55,16 @@ async def sinks(stack: Stack, elasticsearch: str) -> AsyncIterator[tuple[str, st
         guard.close()
 
 
-def _part(stack: Stack, name: str, command: Sequence[str], guard: Guard) -> Part:
-    ready: Path = stack.folder / f"{name}.ready"
-    kafka = stack.pipeline.kafka.bootstrap_servers
-    argv = [sys.executable, "-m", "abdrift", *command, "--kafka", kafka]
-    log = stack.folder / "logs" / f"{name}.log"
+def _part(folder: Path, name: str, command: Sequence[str], guard: Guard) -> Part:
+    ready, log = folder / f"{name}.ready", folder / "logs" / f"{name}.log"
+    argv = [sys.executable, "-m", "abdrift", *command]
     return Part(Program(name, argv, log, ready.exists, {"ABDRIFT_READY_FILE": str(ready)}), guard)
 
 
 async def everything(stack: Stack, elasticsearch: str, public: str) -> list[tuple[str, bytes]]:
     """Return what all of them hold, once the index and the page hold what is no secret."""
-    cluster = stack.site.cluster
-    async with sinks(stack, elasticsearch) as (exporter, page), aiohttp.ClientSession() as client:
+    cluster, kafka = stack.site.cluster, stack.pipeline.kafka.bootstrap_servers
+    async with sinks(stack.folder, kafka, elasticsearch) as (exporter, page), aiohttp.ClientSession() as client:
 
         async def read(url: str) -> bytes:
             async with client.get(url) as answer:
