@@ -42,7 +42,7 @@ _STORE_OPTIONS: Final = {
     "target_file_size_base": 16 * 1024 * 1024,
     "block_cache_size": 4 * 1024 * 1024,
 }
-_FETCH_BYTES: Final = 2 * 1024 * 1024
+_FETCH_BYTES: Final = 4 * 1024 * 1024
 """Of each partition at a time. A larger record still comes, alone."""
 _SEND_BYTES: Final = 256 * 1024
 """Of a partition at a time: topics bound what is sent together as they bound a record, none of ours below 1 MB. With
