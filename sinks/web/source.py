@@ -14,7 +14,7 @@ from abdrift.fleetstate import RECENT, TOPICS
 from abdrift.kafka import KafkaSettings, KafkaUnreachableError, TopicMissingError, layout
 from abdrift.latest import Change, opened
 from sinks.web import telemetry
-from sinks.web.library import Library
+from sinks.web.archive import Archive
 from sinks.web.model import Model, Reading
 from sinks.web.panel import panel
 
@@ -37,7 +37,7 @@ class Source:
         self._model = model
         self._clock = clock
         self._history_ms = round(history_hours * _HOUR_MS)
-        self._library = Library()
+        self._archive = Archive()
 
     async def run(self) -> None:
         """Read until cancelled. What goes wrong after the start is told of on the page, and all is read anew.
@@ -64,23 +64,23 @@ class Source:
         """Return what a cluster's panel shows; None where no such cluster is known."""
         if cluster not in self._model.fleet.clusters:
             return None
-        return panel(cluster, self._library.facts(cluster))
+        return panel(cluster, self._archive.facts(cluster))
 
     async def _follow(self) -> None:
         since = fleetstate.since(self._clock() - self._history_ms)
         # Read anew beside what is shown, which stays until this is whole.
-        model, library = Model(secrets.token_hex(8)), Library()
-        async with opened(self._kafka, (*TOPICS, *RECENT), library.latest, since=since) as reader:
+        model, archive = Model(secrets.token_hex(8)), Archive()
+        async with opened(self._kafka, (*TOPICS, *RECENT), archive.latest, since=since) as reader:
             async for left in reader.catch_up():
                 if self._model.reading.phase != "lost":
                     self._enter("reading", left, reader.total)
             for topic in (*TOPICS, *RECENT):
-                await _take(model, library, tuple(library.latest.changes(topic)))
+                await _take(model, archive, tuple(archive.latest.changes(topic)))
             self._model.become(model)
-            self._library = library
+            self._archive = archive
             self._enter("live")
             async for changes in reader.changes():
-                await _take(self._model, library, changes)
+                await _take(self._model, archive, changes)
 
     def _enter(self, phase: Literal["reading", "live", "lost"], left: int = 0, total: int = 0) -> None:
         before = self._model.reading
@@ -105,12 +105,12 @@ class Source:
                     self._enter("live")
 
 
-async def _take(model: Model, library: Library, changes: Sequence[Change]) -> None:
+async def _take(model: Model, archive: Archive, changes: Sequence[Change]) -> None:
     """Take changes in, and let others have a turn now and then."""
     for number, change in enumerate(changes, 1):
         telemetry.CHANGES.labels(change.topic).inc()
-        model.take(change, library.take(change))
+        model.take(change, archive.take(change))
         if number % _AT_A_TIME == 0:
             await asyncio.sleep(0)
-    for topic, key in library.trim():
+    for topic, key in archive.trim():
         model.overtaken(topic, key)

@@ -1,10 +1,10 @@
-"""One cluster in full, and the library of facts that it is made from."""
+"""One cluster in full, and the archive of facts that it is made from."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from sinks.web.library import Library
+from sinks.web.archive import Archive
 from tests.sinks.web import facts
 from tests.sinks.web.world import World
 
@@ -49,19 +49,19 @@ def test_open_findings_stand_before_closed_ones_and_new_before_old() -> None:
 
 
 def test_of_what_was_commanded_the_newest_are_kept() -> None:
-    world = World(library=Library(recent_kept=2))
+    world = World(archive=Archive(recent_kept=2))
     world.tell([facts.inventory("a")])
     for number in range(5):
         world.tell(facts.corrected("a", f"c{number}", "f1"))
     assert sorted(world.model.fleet.commands) == ["c3", "c4"]
     assert sorted(world.model.fleet.outcomes) == ["c3", "c4"]
-    commands = [told for told in world.library.facts("a") if told.event["type"].endswith("command.v1")]
+    commands = [told for told in world.archive.facts("a") if told.event["type"].endswith("command.v1")]
     assert [told.data["command_id"] for told in commands] == ["c3", "c4"]
 
 
 def test_a_fact_that_was_taken_back_is_nobodys() -> None:
     world = World()
     world.tell([facts.inventory("a"), facts.changed("a", "f1")])
-    assert len(world.library.facts("a")) == 2
+    assert len(world.archive.facts("a")) == 2
     world.tell([replace(facts.changed("a", "f1"), event=None), replace(facts.inventory("a"), event=None)])
-    assert world.library.facts("a") == []
+    assert world.archive.facts("a") == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sinks.web import Model, Server, WebConfig
-from sinks.web.library import Library
+from sinks.web.archive import Archive
 from sinks.web.model import Reading
 from sinks.web.panel import panel
 from tests.sinks.web import facts
@@ -30,19 +30,19 @@ class World:
     """Takes facts in as `Source` does."""
 
     model: Model = field(default_factory=lambda: Model("e1", reading=Reading("live")))
-    library: Library = field(default_factory=Library)
+    archive: Archive = field(default_factory=Archive)
 
     def tell(self, said: Iterable[Said], append_ms: int = NOW_MS) -> None:
         for each in said:
             change = each.change(append_ms)
-            kept = self.library.latest.values.setdefault(change.topic, {})
+            kept = self.archive.latest.values.setdefault(change.topic, {})
             if change.value is None:
                 kept.pop(change.key, None)
             else:
                 kept[change.key] = change.value
-                self.library.latest.appended_ms.setdefault(change.topic, {})[change.key] = append_ms
-            self.model.take(change, self.library.take(change))
-        for topic, key in self.library.trim():
+                self.archive.latest.appended_ms.setdefault(change.topic, {})[change.key] = append_ms
+            self.model.take(change, self.archive.take(change))
+        for topic, key in self.archive.trim():
             self.model.overtaken(topic, key)
 
     def since(self, version: int = 0, epoch: str = "e1") -> dict[str, Any]:
@@ -50,7 +50,7 @@ class World:
 
     def panel(self, cluster: str) -> dict[str, Any] | None:
         known = self.model.fleet.clusters
-        return panel(cluster, self.library.facts(cluster)) if cluster in known else None
+        return panel(cluster, self.archive.facts(cluster)) if cluster in known else None
 
     @asynccontextmanager
     async def served(self, *, clock: ClockMs = clock, **settings: Any) -> AsyncIterator[Server]:

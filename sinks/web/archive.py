@@ -20,7 +20,7 @@ Place = tuple[str, str]
 
 
 @dataclass(slots=True)
-class Library:
+class Archive:
     """Knows of each fact in `latest` whose it is. `recent_kept` bounds the topics that are not compacted."""
 
     recent_kept: int = RECENT_KEPT
