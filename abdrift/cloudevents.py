@@ -4,13 +4,15 @@ The context attributes follow the CloudEvents 1.0.2 specification; `cluster` is 
 consumers filter by it before they parse `data`.
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 CONTENT_TYPE = b"application/cloudevents+json; charset=UTF-8"
 """The Kafka record header `content-type` of a structured-mode CloudEvent."""
+HEADERS: Final = (("content-type", CONTENT_TYPE),)
+"""The headers of a record that is one."""
 
 
 class CloudEvent(BaseModel):

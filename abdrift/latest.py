@@ -90,11 +90,6 @@ class Latest:
         for key, value in self.values.get(topic.name, {}).items():
             yield Change(topic.name, key, value, appended.get(key, 0))
 
-    def events(self, topic: Topic) -> dict[str, dict[str, Any]]:
-        """Return the newest CloudEvents of a topic by key, decoded; what is no JSON object is left out."""
-        known = ((key, decoded(value)) for key, value in self.values.get(topic.name, {}).items())
-        return {key: event for key, event in known if event is not None}
-
 
 class Reader:
     """Reads topics without a group, from where a `Latest` was read to."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from abdrift.clock import ClockMs
-from abdrift.cloudevents import CONTENT_TYPE
+from abdrift.cloudevents import HEADERS
 from abdrift.letters import Letter
 from abdrift.partitions import partition_of
 from abdrift.topics import DEAD_LETTERS
@@ -49,7 +49,7 @@ class DeadLetters:
                     partition_of(letter.topic, self._partitions),
                     letter.topic.encode(),
                     event.encode(),
-                    (("content-type", CONTENT_TYPE),),
+                    HEADERS,
                 )
             except UnsendableError as error:
                 telemetry.DEAD_LETTERS.labels(self._refused_by, "lost").inc()

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, Protocol
 
 import cramjam
 
-from abdrift.cloudevents import CONTENT_TYPE
+from abdrift.cloudevents import HEADERS
 from abdrift.partitions import partition_of
 from abdrift.topics import Format, Placement
 from streams.commit import OutboxFact, cell_write
@@ -22,7 +22,6 @@ from streams.decode import Record, decode
 from streams.step import AnyStep, Batch, CellT, Input, Opened, OpenedStep, Outgoing, Refused, Result, Step, cell_codec
 
 STEP_ERROR: Final = "step-error"
-_EVENT_HEADERS: Final = (("content-type", CONTENT_TYPE),)
 _MAX_ERROR_CHARACTERS: Final = 2_000
 _LARGE_CELL_BYTES: Final = 64 * 1024
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -121,7 +120,7 @@ class Reader:
             return OutboxFact(outgoing.topic.name, partition, outgoing.key, frame.value, frame.headers)
         if outgoing.event is None:
             return OutboxFact(outgoing.topic.name, partition, outgoing.key, None)
-        return OutboxFact(outgoing.topic.name, partition, outgoing.key, outgoing.event.encode(), _EVENT_HEADERS)
+        return OutboxFact(outgoing.topic.name, partition, outgoing.key, outgoing.event.encode(), HEADERS)
 
 
 class Processor(Reader, Generic[CellT]):

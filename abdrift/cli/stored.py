@@ -10,14 +10,13 @@ import typer
 from aiokafka import ConsumerRecord, TopicPartition
 from pydantic import ValidationError
 
-from abdrift.cloudevents import CONTENT_TYPE, CloudEvent
+from abdrift.cloudevents import HEADERS, CloudEvent
 from abdrift.kafka import KafkaSettings, consumer, partition_count, producer
 from abdrift.latest import is_tick
 from abdrift.topics import Topic
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_HEADERS = [("content-type", CONTENT_TYPE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ async def write(kafka: KafkaSettings, topic: Topic, events: Iterable[tuple[int, 
     async with producer(kafka) as client:
         for partition, event in events:
             await client.send_and_wait(
-                topic.name, event.encode(), event.subject.encode(), partition=partition, headers=_HEADERS
+                topic.name, event.encode(), event.subject.encode(), partition=partition, headers=list(HEADERS)
             )
 
 

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from abdrift.clock import ClockMs
-from abdrift.cloudevents import CONTENT_TYPE
+from abdrift.cloudevents import HEADERS
 from abdrift.letters import Letter
 from abdrift.partitions import partition_of
 from abdrift.topics import DEAD_LETTERS
@@ -49,7 +49,7 @@ class Letters:
                     value,
                     letter.topic.encode(),
                     partition_of(letter.topic, self._partitions),
-                    headers=[("content-type", CONTENT_TYPE)],
+                    headers=list(HEADERS),
                 )
             except MessageSizeTooLargeError:
                 log.exception("Kafka refuses a dead letter")

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from pydantic import BaseModel, ValidationError
 
 from abdrift.clock import ClockMs, to_datetime, wall_clock_ms
-from abdrift.cloudevents import CONTENT_TYPE, CloudEvent
+from abdrift.cloudevents import HEADERS, CloudEvent
 from abdrift.facts.commands import Outcome
 from abdrift.facts.drift import Finding
 from abdrift.partitions import partition_of
@@ -69,7 +69,7 @@ class OutcomePublisher:
             key=subject.encode(),
             value=event.encode(),
             partition=partition_of(outcome.cluster.name, self._partitions),
-            headers=[("content-type", CONTENT_TYPE)],
+            headers=list(HEADERS),
         )
 
 
