@@ -27,6 +27,9 @@ def judge_incidents(
 ) -> IncidentVerdict:
     """Judge incidents against what was rolled out.
 
+    One must be told of each bad revision. One may be told of a revert, which clusters fetch one after another: until
+    they do they are behind it.
+
     Args:
         ledger: What was done.
         incidents: The newest of each incident that was ever open.
@@ -34,12 +37,15 @@ def judge_incidents(
 
     """
     reached: defaultdict[str, set[str]] = defaultdict(set)
+    reverted: defaultdict[str, set[str]] = defaultdict(set)
     silenced = set()
     for entry in ledger.entries.values():
         if entry.done_at_ns is None or entry.error:
             continue
         if entry.fault.kind is FaultKind.BAD_REVISION:
             reached[ledger.commits[entry.fault.id]].add(entry.fault.cluster)
+        elif entry.fault.kind is FaultKind.REVERTED:
+            reverted[ledger.commits[entry.fault.id]].add(entry.fault.cluster)
         elif entry.fault.kind is FaultKind.SILENCE:
             silenced.add(sites.get(entry.fault.cluster, ""))
     missed = []
@@ -52,6 +58,10 @@ def judge_incidents(
         one["title"]
         for one in incidents
         if not any(sha in one["cause"]["name"] for sha in reached)
+        and not any(
+            sha in one["cause"]["name"] and one["blast_radius"]["clusters_ever"] <= len(clusters)
+            for sha, clusters in reverted.items()
+        )
         and not (one["cause"]["kind"] == "site" and one["cause"]["name"] in silenced)
     ]
     return IncidentVerdict(tuple(missed), tuple(false_alarms))

@@ -6,7 +6,7 @@ import pytest
 
 from abdrift.simulation import FaultKind, FleetSpec, Ledger, judge_incidents, plan
 
-SHA = "b" * 40
+SHA, REVERT = "b" * 40, "c" * 40
 SITES = {"edge-0000": "fra1", "edge-0001": "muc1", "edge-0002": "fra1"}
 
 
@@ -14,10 +14,11 @@ def ledger(clusters: int = 2, *, error: str = "") -> Ledger:
     made = Ledger()
     spec = FleetSpec(clusters=3, early=clusters)
     silences = [each for each in plan(1, spec, 10, kinds=[FaultKind.SILENCE]) if each.cluster == "edge-0002"]
-    for fault in (*plan(1, spec, 10, kinds=[FaultKind.BAD_REVISION]), *silences):
+    rolled_out = {FaultKind.BAD_REVISION: SHA, FaultKind.REVERTED: REVERT}
+    for fault in (*plan(1, spec, 10, kinds=[*rolled_out]), *silences):
         made.open(fault)
-        if fault.kind is FaultKind.BAD_REVISION:
-            made.rolled_out(fault.id, SHA)
+        if fault.kind in rolled_out:
+            made.rolled_out(fault.id, rolled_out[fault.kind])
         made.done(fault.id, 1)
         if error and fault.cluster == "edge-0000":
             made.failed(fault.id, error)
@@ -38,6 +39,8 @@ CASES: dict[str, tuple[Ledger, list[dict[str, Any]], int, int]] = {
     "two-for-one": (ledger(), [incident(clusters=1), incident(clusters=1)], 1, 0),
     "one-with-some": (ledger(), [incident(clusters=1)], 1, 0),
     "another-revision": (ledger(), [incident(), incident("main@sha1:" + "a" * 40)], 0, 1),
+    "clusters-behind-a-revert": (ledger(), [incident(), incident(f"early@sha1:{REVERT}")], 0, 0),
+    "a-revert-beyond-its-clusters": (ledger(), [incident(), incident(f"early@sha1:{REVERT}", clusters=3)], 0, 1),
     "one-cluster-is-none": (ledger(1), [], 0, 0),
     "a-cluster-that-refused": (ledger(3, error="503"), [incident()], 0, 0),
     "a-dark-site": (ledger(), [incident(), incident("fra1", kind="site")], 0, 0),
