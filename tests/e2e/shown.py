@@ -85,4 +85,4 @@ async def everything(stack: Stack, elasticsearch: str, public: str) -> list[tupl
         await until(is_told, "the exporter tells of the cluster", WITHIN_SECONDS)
         urls = (f"{exporter}/metrics", f"{page}/api/fleet", f"{page}/api/clusters/{cluster}", f"{page}/metrics")
         seen = [(url, await read(url)) for url in urls]
-        return [*seen, *[one async for one in hunting.documents(elasticsearch)]]
+        return [*seen, *await hunting.documents(elasticsearch)]

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from http import HTTPStatus
 
 import orjson
-from elasticsearch import AsyncElasticsearch
-from elasticsearch.helpers import async_scan
+from elasticsearch import ApiError, AsyncElasticsearch
+from elasticsearch.helpers import ScanError, async_scan
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from tests.parts.waiting import until
 
 
-async def documents(url: str) -> AsyncIterator[tuple[str, bytes]]:
-    """Yield each document of each index, hidden ones too, by its index's name."""
+async def documents(url: str) -> list[tuple[str, bytes]]:
+    """Return each document of each index, hidden ones too, by its index's name.
+
+    An index that was made this moment has shards that do not answer yet; what comes without them is not all there is.
+    """
     async with AsyncElasticsearch(url) as client:
-        await client.indices.refresh(index="_all", expand_wildcards="all")
-        async for hit in async_scan(client, index="_all", expand_wildcards="all", query={"query": {"match_all": {}}}):
-            yield hit["_index"], hit["_id"].encode() + orjson.dumps(hit["_source"])
+
+        async def scanned() -> tuple[list[tuple[str, bytes]]] | None:
+            try:
+                await client.indices.refresh(index="_all", expand_wildcards="all")
+                hits = async_scan(client, index="_all", expand_wildcards="all", query={"query": {"match_all": {}}})
+                return ([(hit["_index"], hit["_id"].encode() + orjson.dumps(hit["_source"])) async for hit in hits],)
+            except ScanError:
+                return None
+            except ApiError as error:
+                if error.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+                    return None
+                raise
+
+        return (await until(scanned, "every shard of every index answers"))[0]
 
 
 async def found(canary: str, url: str) -> set[str]:
     """Return the indices with a document that holds the canary."""
-    return {index async for index, content in documents(url) if canary.encode() in content}
+    return {index for index, content in await documents(url) if canary.encode() in content}
