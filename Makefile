@@ -49,8 +49,10 @@ format: setup ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contracts: setup ## Write the contract anew from the topic map: schemas, pages, manifests
+contracts: setup ## Write all that is generated anew: schemas, pages, manifests, dashboards, saved objects
 	@$(BIN)/python -c 'from pathlib import Path; from abdrift.contract import write; [print(p) for p in write(Path())]'
+	@$(BIN)/python -m deploy.grafana
+	@$(BIN)/python -m sinks.elasticsearch.kibana
 
 released: setup ## Take the current contract as released, unless that would break who reads by the old one
 	@$(BIN)/python -c 'from pathlib import Path; from abdrift.contract.released import release; [print(p) for p in release(Path("tests/contract/released"))]'
