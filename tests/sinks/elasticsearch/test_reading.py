@@ -193,6 +193,11 @@ def test_a_frame_that_cannot_be_read_is_a_letter() -> None:
     assert letter.reason == "unknown-signal"
 
 
+@pytest.mark.parametrize("topic", [EVENTS.name, LOGS.name])
+def test_a_tick_among_frames_is_no_letter(topic: str) -> None:
+    assert not list(SignalsReader(CONFIG, Places())(record(topic, None, None, headers=TICK)))
+
+
 @pytest.mark.parametrize(
     ("bad", "letters"), [(1, ["bad-row"]), (120, ["bad-row"] * 101)], ids=["one row", "more than have letters"]
 )
