@@ -276,8 +276,6 @@ def _fill_members(table: Members, where: slice, columns: list[Ints]) -> None:
 def _fill_logs(state: State, where: slice, columns: list[Ints]) -> None:
     logs = state.logs
     logs.workloads.restore(where.start, columns[0])
-    logs.errors.reserve(logs.workloads.used)
-    logs.lines.reserve(logs.workloads.used)
     errors, lines = Rows(logs.errors.table[where]), Rows(logs.lines.table[where])
     errors.counts[:] = columns[1].reshape(-1, KEPT_MINUTES)
     errors.usual[:], errors.minute[:], logs.errors.unusual[where] = columns[2:5]

@@ -26,8 +26,8 @@ class Logs:
     def __init__(self, capacity: int = MAX_WORKLOADS) -> None:
         self.workloads = Index(capacity)
         """Keys as `streams.rates.keys.workload` makes them."""
-        self.errors = Windows()
-        self.lines = Windows()
+        self.errors = Windows(capacity)
+        self.lines = Windows(capacity)
         self.full = 0
         """Lines that there was no room for, since this was last asked."""
 
@@ -97,6 +97,4 @@ class Logs:
         new = np.flatnonzero(slots < 0)
         if len(new):
             slots[new] = self.workloads.insert(wanted[new])
-        self.errors.reserve(self.workloads.used)
-        self.lines.reserve(self.workloads.used)
         return slots

@@ -208,7 +208,6 @@ def _arrays(state: State) -> Iterator[tuple[str, int, tuple[Any, ...]]]:
     """Yield the state's arrays: of what, how many rows are in use, and the columns."""
     places, workloads = state.places, state.workloads
     yield "clusters", state.vocabulary.clusters.used, state.of_clusters()
-    state.windows.reserve(workloads.used)
     rows = Rows(state.windows.table)
     unpacked = (rows.counts, rows.usual, rows.stamp, rows.minute, state.windows.unusual)
     yield "places", places.used, (places.keys, state.sums)
@@ -265,7 +264,6 @@ def _fill_columns(state: State, section: Columns) -> None:
         state.sums[where] = columns[1].reshape(-1, state.sums.shape[1])
     else:
         state.workloads.restore(section.first, columns[0])
-        state.windows.reserve(state.workloads.used)
         rows = Rows(state.windows.table[where])
         rows.counts[:] = columns[1].reshape(-1, KEPT_MINUTES)
         rows.usual[:], rows.stamp[:], rows.minute[:], state.windows.unusual[where] = columns[2:]

@@ -5,7 +5,7 @@ brought up to date, workloads judged, and what is old let go. Both are functions
 so the changelog keeps just that.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from streams.rates.counting import BEAT_MS
 from streams.rates.index import Index
 from streams.rates.packing import Ints
 from streams.rates.sequences import Sequences
-from streams.rates.sums import Heard, Moments, Places, Sums, added, chosen
+from streams.rates.sums import Heard, Moments, Places, Sums, added, chosen, heard_added, moments_in_parts, places_added
 from streams.rates.vocabulary import MAX_CLUSTERS, Vocabulary
 from streams.rates.windows import KEPT_MINUTES, USUAL_UNIT, WINDOW_MINUTES, Windows, grown
 
@@ -32,7 +32,7 @@ _SWEPT: Final = 1 << 12
 """Slots that are looked through, each beat, for workloads of which nothing is left."""
 _MOST_WAITING: Final = 1 << 20
 _JUDGED: Final = 1 << 13
-"""Workloads are judged so many at a time."""
+"""Minutes of workloads, or workloads, are judged so many at a time, as the processor's cache holds the windows of."""
 _NONE: Final = np.zeros(0, dtype=np.int64)
 
 
@@ -50,19 +50,6 @@ class _Touched:
     def without_warnings(cls, slots: Ints) -> "_Touched":
         """Return workloads that are to be judged though nothing new is known of them."""
         return cls(slots, np.zeros(len(slots), dtype=np.int64), _NONE, _NONE, _NONE)
-
-    def parts(self) -> Iterator["_Touched"]:
-        """Yield these a few at a time, as many as the processor's cache holds the windows of."""
-        for first in range(0, len(self.slots), _JUDGED):
-            some = slice(first, first + _JUDGED)
-            of_some = slice(*np.searchsorted(self.rows, (first, first + _JUDGED)))
-            yield _Touched(
-                self.slots[some],
-                self.stamps[some],
-                self.rows[of_some] - first,
-                self.minutes[of_some],
-                self.warnings[of_some],
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +94,7 @@ class State:
         self.sums: Ints = np.zeros((1 << 10, 2), dtype=np.int64)
         """By place: Events and Warnings."""
         self.workloads = Index(max_windows)
-        self.windows = Windows()
+        self.windows = Windows(max_windows)
         self.clock: Ints = np.zeros(MAX_CLUSTERS, dtype=np.int64)
         """By cluster: the minute of its newest Warning. Only Warnings move it."""
         self.heard_ms: Ints = np.zeros(MAX_CLUSTERS, dtype=np.int64)
@@ -138,11 +125,11 @@ class State:
 
     def settle(self, beat: int) -> Changes:
         """End the beats before this one. Return which workloads changed."""
-        sums, self.waiting = added(self.waiting) if self.waiting else Sums(), []
+        runs, self.waiting = self.waiting, []
         now_ms = beat * BEAT_MS
-        moved = self._hear(sums.heard, now_ms)
-        self._add_places(sums.places)
-        changes = self._judge(self._kept(sums.moments, newest=self.beat * BEAT_MS // keys.MINUTE_MS + 2), moved)
+        moved = self._hear(heard_added([run.heard for run in runs]), now_ms)
+        self._add_places(places_added([run.places for run in runs]))
+        changes = self._judge([run.moments for run in runs], moved)
         self._sweep()
         if now_ms // keys.MINUTE_MS > self.minute:
             self._forget(now_ms)
@@ -206,11 +193,18 @@ class State:
         clocks: Ints = self.clock[keys.cluster_of(self.workloads.key_of(slots))]
         return clocks
 
-    def _judge(self, touched: "_Touched", moved: npt.NDArray[np.bool_]) -> Changes:
+    def _judge(self, runs: Sequence[Moments], moved: npt.NDArray[np.bool_]) -> Changes:
         """Judge the workloads that have new Warnings, and unusual ones whose time has gone on."""
-        self.windows.reserve(self.workloads.used)
-        going_on = _Touched.without_warnings(self._going_on(touched.slots, moved))
-        return Changes.joined([self._judge_some(part) for part in (*touched.parts(), *going_on.parts())])
+        newest = self.beat * BEAT_MS // keys.MINUTE_MS + 2
+        going_on = self._going_on(moved)
+        judged = []
+        for moments in moments_in_parts(runs, _JUDGED):
+            touched = self._kept(moments, newest)
+            judged.append(self._judge_some(touched))
+            going_on[touched.slots[touched.slots < len(going_on)]] = False
+        left = np.flatnonzero(going_on)
+        some = (left[first : first + _JUDGED] for first in range(0, len(left), _JUDGED))
+        return Changes.joined([*judged, *(self._judge_some(_Touched.without_warnings(slots)) for slots in some)])
 
     def _judge_some(self, touched: "_Touched") -> Changes:
         """Lay Warnings into their windows, and tell which workloads are judged otherwise than before."""
@@ -229,12 +223,11 @@ class State:
         usual = rows.usual[changed] / USUAL_UNIT
         return Changes(workloads[changed], judged[changed], recent[changed], usual, rows.stamp[changed])
 
-    def _going_on(self, touched: Ints, moved: npt.NDArray[np.bool_]) -> Ints:
-        """Return the unusual workloads that were not touched and whose clusters' clocks have moved."""
-        candidates = self.windows.unusual[: self.workloads.used].copy()
-        candidates[touched] = 0
-        slots = np.flatnonzero(candidates)
-        going: Ints = slots[moved[keys.cluster_of(self.workloads.key_of(slots))]]
+    def _going_on(self, moved: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return by slot in use which workloads are unusual and of clusters whose clocks have moved."""
+        going = self.windows.unusual[: self.workloads.used] != 0
+        slots = np.flatnonzero(going)
+        going[slots] = moved[keys.cluster_of(self.workloads.key_of(slots))]
         return going
 
     def _sweep(self) -> None:

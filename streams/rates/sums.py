@@ -1,6 +1,6 @@
 """Sums by key: what a run of frames adds up to. They add up further, in any order, to the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,7 +11,8 @@ from streams.rates import keys
 from streams.rates.packing import Ints, pack, unpack
 
 _NONE = np.zeros(0, dtype=np.int64)
-
+_EACH_SAMPLED: Final = 64
+"""One of so many keys tells where to part them."""
 
 PartT = TypeVar("PartT", "Places", "Moments", "Heard")
 
@@ -84,7 +85,9 @@ def moments_of(moments: Ints, warnings: Ints, stamps: Ints) -> Moments:
         return Moments()
     order, begins = grouped(moments)
     return Moments(
-        moments[order[begins]], np.add.reduceat(warnings[order], begins), np.maximum.reduceat(stamps[order], begins)
+        moments[order[begins]],
+        np.add.reduceat(warnings.take(order), begins),
+        np.maximum.reduceat(stamps.take(order), begins),
     )
 
 
@@ -116,11 +119,39 @@ def added(runs: Sequence[Sums]) -> Sums:
         for reason, count in run.refused.items():
             refused[reason] = refused.get(reason, 0) + count
     return Sums(
-        places_of(*_columns([run.places for run in runs])),
+        places_added([run.places for run in runs]),
         moments_of(*_columns([run.moments for run in runs])),
-        heard_of(*_columns([run.heard for run in runs])),
+        heard_added([run.heard for run in runs]),
         refused,
     )
+
+
+def places_added(runs: Sequence[Places]) -> Places:
+    """Return several runs' sums by place together."""
+    return places_of(*_columns(runs)) if runs else Places()
+
+
+def heard_added(runs: Sequence[Heard]) -> Heard:
+    """Return together what several runs heard."""
+    return heard_of(*_columns(runs)) if runs else Heard()
+
+
+def moments_in_parts(runs: Sequence[Moments], size: int) -> Iterator[Moments]:
+    """Yield several runs' sums by workload and minute together, ascending, some `size` keys of the runs at a time.
+
+    So many as the processor's cache holds are sorted and worked on for a fraction of what all at once would take. A
+    workload's minutes are never parted.
+    """
+    sampled = min(size, _EACH_SAMPLED)
+    sample = np.sort(np.concatenate([run.keys[::sampled] for run in runs])) if runs else _NONE
+    after = keys.workloads_of(sample[size // sampled :: size // sampled])
+    bounds = keys.moment(np.unique(after), np.zeros(1, dtype=np.int64))
+    cuts = [[0, *np.searchsorted(run.keys, bounds).tolist(), len(run.keys)] for run in runs]
+    for part in range(len(bounds) + 1):
+        some = [chosen(run, slice(*at[part : part + 2])) for run, at in zip(runs, cuts, strict=True)]
+        some = [one for one in some if len(one.keys)]
+        if some:
+            yield some[0] if len(some) == 1 else moments_of(*_columns(some))
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True):
@@ -169,6 +200,6 @@ def arrays(struct: Places | Moments | Heard) -> list[Ints]:
     return [getattr(struct, name) for name in struct.__struct_fields__]
 
 
-def _columns(structs: Sequence[Places] | Sequence[Moments] | Sequence[Heard]) -> list[Ints]:
+def _columns(structs: Sequence[PartT]) -> list[Ints]:
     """Return the structs' arrays, field by field, each put end to end."""
     return [np.concatenate(same) for same in zip(*map(arrays, structs), strict=True)]

@@ -26,7 +26,6 @@ _FORGETTING: Final = 20
 """Each past minute moves the usual rate by one part in so many: half of it is forgotten in about 14 minutes."""
 _SPENT: Final = USUAL_UNIT // 100
 _MOST: Final = (1 << 32) - 1
-_LEAST_SLOTS: Final = 1 << 10
 
 _COUNTS: Final = slice(0, KEPT_MINUTES // 2)
 _USUAL, _STAMP, _MINUTE = 4, 5, 6
@@ -112,16 +111,17 @@ class Rows:
 
 
 class Windows:
-    """What is known of each workload, by slot. It grows with the slots in use."""
+    """What is known of each workload, by slot.
 
-    def __init__(self) -> None:
-        self.table: Ints = np.zeros((_LEAST_SLOTS, _COLUMNS), dtype=np.int64)
-        self.unusual: npt.NDArray[np.uint8] = np.zeros(_LEAST_SLOTS, dtype=np.uint8)
+    All slots are reserved, which takes addresses only: the system gives memory to those that are written to. Growing
+    would copy all there is, again and again.
+    """
+
+    def __init__(self, slots: int) -> None:
+        """`slots` is how many there may be."""
+        self.table: Ints = np.zeros((slots, _COLUMNS), dtype=np.int64)
+        self.unusual: npt.NDArray[np.uint8] = np.zeros(slots, dtype=np.uint8)
         """As it was said last. Apart, since all of it is looked through."""
-
-    def reserve(self, slots: int) -> None:
-        """Have room for so many slots."""
-        self.table, self.unusual = grown(self.table, slots), grown(self.unusual, slots)
 
     def take(self, slots: Ints) -> Rows:
         """Return a copy of rows, in this order."""
