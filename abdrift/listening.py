@@ -87,9 +87,11 @@ class Tls(Settings):
 
         """
         try:
-            if self.client_ca:
-                context.load_verify_locations(self.client_ca)
-            context.load_cert_chain(self.certificate, self.key)
+            # First into one that nobody uses: of a pair that is replaced file by file, half would stay in the context.
+            for each in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+                if self.client_ca:
+                    each.load_verify_locations(self.client_ca)
+                each.load_cert_chain(self.certificate, self.key)
         except (ssl.SSLError, OSError) as error:
             files = ", ".join(str(path) for path in (self.certificate, self.key, self.client_ca) if path)
             raise ConfigurationError(f"the TLS files can't be used: {error}; they must be PEM: {files}") from error

@@ -3,81 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import ssl
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from abdrift.configuration import ConfigurationError
 from collectors.receiving import AuthKind, Connection, Receiver, telemetry
 from tests.collectors.receiving.receiving import TOKEN, Keeping, bearer, config, kafka_answers, receiving
+from tests.parts.authority import Authority
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
 HOST = "127.0.0.1"
 
 
-class Authority:
-    """Signs certificates, each in a pair of files."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self.path = folder / "ca.crt"
-        self._name = self._named("ca")
-        self.path.write_bytes(self._certificate("ca", self._key, ca=True))
-
-    def pair(self, common_name: str) -> tuple[Path, Path]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate, private = (self._folder / f"{common_name}.{end}" for end in ("crt", "key"))
-        certificate.write_bytes(self._certificate(common_name, key))
-        formats = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        private.write_bytes(key.private_bytes(*formats))
-        return certificate, private
-
-    def context(self, common_name: str | None = None) -> ssl.SSLContext:
-        """Return what a client connects with."""
-        context = ssl.create_default_context(cafile=str(self.path))
-        context.check_hostname = False
-        if common_name:
-            context.load_cert_chain(*self.pair(common_name))
-        return context
-
-    def _certificate(self, common_name: str, key: ec.EllipticCurvePrivateKey, *, ca: bool = False) -> bytes:
-        now = dt.datetime.now(dt.UTC)
-        built = (
-            x509.CertificateBuilder()
-            .subject_name(self._named(common_name))
-            .issuer_name(self._named("ca"))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
-        return built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    @staticmethod
-    def _named(common_name: str) -> x509.Name:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
-
-
-def tls(authority: Authority, **more: Any) -> dict[str, Any]:
-    certificate, key = authority.pair("server")
-    return {"certificate": str(certificate), "key": str(key), "client_ca": str(authority.path), **more}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +38,7 @@ def tls(authority: Authority, **more: Any) -> dict[str, Any]:
 async def test_who_a_certificate_proves(
     authority: Authority, common_name: str | None, headers: dict[str, str], status: int
 ) -> None:
-    settings = config(tls=tls(authority), client={"common_name": "site-1"})
+    settings = config(tls=authority.served(), client={"common_name": "site-1"})
     async with receiving(settings, Keeping()) as (_, client):
         context = authority.context(common_name)
         async with client.post("/keep", data=b"x", headers=headers, ssl=context) as answer:
@@ -100,7 +46,7 @@ async def test_who_a_certificate_proves(
 
 
 async def test_without_the_certificate_that_is_required_there_is_no_connection(authority: Authority) -> None:
-    settings = config(tls=tls(authority, require_client_certificate=True))
+    settings = config(tls=authority.served(require_client_certificate=True))
     async with receiving(settings, Keeping()) as (_, client):
         with pytest.raises(aiohttp.ClientError):
             await client.post("/keep", data=b"x", headers=bearer(), ssl=authority.context())
@@ -108,7 +54,7 @@ async def test_without_the_certificate_that_is_required_there_is_no_connection(a
 
 def test_a_certificate_that_cannot_be_used_is_told_at_the_start(tmp_path: Path, authority: Authority) -> None:
     (tmp_path / "server.crt").write_text("no certificate")
-    broken = {**tls(authority), "certificate": str(tmp_path / "ca.key")}
+    broken = {**authority.served(), "certificate": str(tmp_path / "ca.key")}
     with pytest.raises(ConfigurationError, match="TLS files"):
         Receiver(config(tls=broken), [Keeping()], kafka_answers)
 
@@ -145,7 +91,7 @@ async def said(address: tuple[str, int], line: bytes, context: ssl.SSLContext | 
 
 async def test_a_plain_protocol_serves_whom_a_certificate_or_an_address_proves(authority: Authority) -> None:
     echo = Echo()
-    settings = config(tls=tls(authority), client={"common_name": "site-1"})
+    settings = config(tls=authority.served(), client={"common_name": "site-1"})
     async with receiving(settings, echo) as (receiver, _):
         address = receiver.stream_addresses["echo"]
         assert await said(address, b"hello\n", authority.context("site-1")) == b"hello\n"
