@@ -225,7 +225,7 @@ class State:
 
     def _going_on(self, moved: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Return by slot in use which workloads are unusual and of clusters whose clocks have moved."""
-        going = self.windows.unusual[: self.workloads.used] != 0
+        going: npt.NDArray[np.bool_] = self.windows.unusual[: self.workloads.used] != 0
         slots = np.flatnonzero(going)
         going[slots] = moved[keys.cluster_of(self.workloads.key_of(slots))]
         return going
