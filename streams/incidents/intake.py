@@ -202,14 +202,14 @@ def _leave(work: Work, symptom_id: str, known: SymptomCell, how: str) -> None:
 
 
 def _note_commit(work: Work, places: Sequence[Place], commit: GitCommit | None) -> None:
-    """Keep who made a revision, and why, once somebody tells."""
+    """Keep who made a revision, and why, once somebody tells, and pass it on without delay."""
     if commit is None or not (commit.author or commit.message):
         return
     for place in places:
         group = work.group(place.key)
         if group is not None and not group.commit:
             work.put_group(replace(group, commit=commit.model_dump_json(exclude_none=True).encode()))
-            life.touch(work, place.key)
+            life.tell_at_once(work, place.key)
 
 
 def _causes_of(work: Work, finding_ids: Sequence[str]) -> tuple[str, ...]:

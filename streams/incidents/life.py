@@ -1,4 +1,4 @@
-"""An incident's life: it opens at the threshold, is told at most once a second, closes, is forgotten a day later."""
+"""An incident's life: it opens at the threshold, is told about once a second, closes, is forgotten a day later."""
 
 from collections.abc import Sequence
 
@@ -53,6 +53,13 @@ def touch(work: Work, cause: str) -> None:
         work.wake(cause, empty_ms + _quiet_ms(work))
     work.put_group(replace(group, incident=note))
     work.wake(cause, note.published_ms + _interval_ms(group))
+
+
+def tell_at_once(work: Work, cause: str) -> None:
+    """Tell an incident before its interval is over: for what comes once, and people wait for."""
+    group = work.group(cause)
+    if group is not None and group.incident is not None:
+        _tell(work, group)
 
 
 def look(work: Work) -> None:

@@ -68,6 +68,16 @@ def test_author_and_message_are_filled_in_when_they_become_known() -> None:
     assert world.only().cause.commit == BLAME
 
 
+def test_whose_commit_it_was_is_told_at_once() -> None:
+    nameless = GitCommit(revision=BAD)
+    world = World().feed(*(failing(name, attempted=nameless) for name in "abc"), every_ms=10)
+    assert (len(world.told), world.only().cause.commit) == (1, None)
+    world.feed(failing("b", revision=2), every_ms=10)
+    assert (len(world.told), world.only().cause.commit, world.only().blast_radius.clusters) == (2, BLAME, 3)
+    world.feed(failing("c", revision=2), every_ms=10)
+    assert len(world.told) == 2, "it is known already"
+
+
 def test_members_are_told_together_at_most_once_a_second() -> None:
     world = World().feed(*(failing(name) for name in names("c", 100)), every_ms=20)
     assert len(world.told) <= 1 + 2
@@ -92,7 +102,7 @@ def test_the_blast_radius_counts_clusters_sites_and_symptoms() -> None:
 def test_the_findings_about_one_object_are_one_member_led_by_the_gravest() -> None:
     world = World().feed(behind("a"), behind("b")).wait(1)
     assert (world.only().severity, world.only().title) == ("warning", "main@bbbbbbb is not applied in 2 clusters")
-    world.feed(failing("a")).wait(2)
+    world.feed(failing("a", attempted=GitCommit(revision=BAD))).wait(2)
     member = world.only().members[0]
     assert (member.symptom, len(member.finding_ids), world.only().blast_radius.objects) == ("failing", 2, 2)
     assert (world.only().severity, len(world.told)) == ("critical", 2)
