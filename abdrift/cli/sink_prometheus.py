@@ -107,7 +107,7 @@ async def _run(
             await stack.enter_async_context(beside(send(target, registries, wall_clock_ms)))
 
         def caught_up() -> None:
-            log.info("%d clusters, %d open findings", len(view.clusters), len(view.findings))
+            log.info("%d clusters, %d open findings", len(view.clusters()), len(view.fleet.findings))
             tell_ready()
 
         await follow(kafka, view, freshness, wall_clock_ms, caught_up)

@@ -13,7 +13,7 @@ from abdrift.kafka import KafkaSettings
 from abdrift.latest import Change, Latest, Reader, opened
 from abdrift.topics import DEAD_LETTERS
 from sinks.prometheus import telemetry
-from sinks.prometheus.view import UnreadableError, View
+from sinks.prometheus.view import View
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Following(Latest):
             self.values[change.topic][change.key] = _KNOWN
         try:
             self._view.absorb(change)
-        except UnreadableError as error:
+        except fleetstate.UnreadableError as error:
             telemetry.REFUSED.labels(change.topic, error.reason).inc()
             log.warning("%s: %s in %s@%d: %s", error.reason, change.key, change.topic, record.offset, error)
         else:
@@ -115,7 +115,7 @@ async def follow(
             if clock() - checked_ms >= _CHECK_MS:
                 checked_ms = clock()
                 await _check(reader, following, freshness)
-                view.forget_expired(checked_ms - _EXPIRED_MS)
+                view.fleet.forget_commands(checked_ms - _EXPIRED_MS)
 
 
 async def _check(reader: Reader, following: Following, freshness: Freshness) -> None:

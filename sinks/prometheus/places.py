@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from sinks.prometheus.families import PLACE
-from sinks.prometheus.view import OTHER, PlaceNote
+from sinks.prometheus.view import OTHER
 
 MOST_VALUES: Final = {"site": 1_000, "region": 200, "environment": 50}
+
+
+_MOST_TEXT: Final = 200
 
 
 class Place(NamedTuple):
@@ -21,16 +24,17 @@ class Place(NamedTuple):
 class Places:
     """The place of each cluster as series name it."""
 
-    def __init__(self, told: Mapping[str, PlaceNote], most: Mapping[str, int] = MOST_VALUES) -> None:
-        """Take what inventories say, by cluster, and how many values each label may have."""
+    def __init__(self, told: Mapping[str, Mapping[str, str]], most: Mapping[str, int] = MOST_VALUES) -> None:
+        """Take the labels that inventories give, by cluster, and how many values each label may have."""
         self.as_other: dict[str, int] = {}
         """How many values of each label are told as `other`."""
-        names = [
-            self._bounded([note[at] for note in told.values()], label, most[label]) for at, label in enumerate(PLACE)
-        ]
+        named = {
+            label: self._bounded([text(labels, label) for labels in told.values()], label, most[label])
+            for label in PLACE
+        }
         self._of = {
-            cluster: Place(*(named.get(note[at], OTHER) for at, named in enumerate(names)))
-            for cluster, note in told.items()
+            cluster: Place(*(named[label].get(text(labels, label), OTHER) for label in PLACE))
+            for cluster, labels in told.items()
         }
         self._nowhere = Place()
 
@@ -42,3 +46,8 @@ class Places:
         by_size = sorted(Counter(values).items(), key=lambda item: (-item[1], item[0]))
         self.as_other[label] = max(0, len(by_size) - most)
         return {value: value for value, _ in by_size[:most]}
+
+
+def text(labels: Mapping[str, str], label: str) -> str:
+    """Return what a series says of a label; empty where there is none."""
+    return labels.get(label, "")[:_MOST_TEXT]

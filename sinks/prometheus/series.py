@@ -8,6 +8,7 @@ from enum import StrEnum
 from itertools import accumulate, islice, product
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
@@ -15,9 +16,10 @@ from abdrift.facts.commands import DecisionResult, OutcomeResult, Verb
 from abdrift.facts.drift import DriftKind, Verdict
 from abdrift.facts.health import HealthStatus
 from abdrift.facts.incidents import CauseKind
-from sinks.prometheus import facts, families
+from abdrift.fleetstate import Finding, facts
+from sinks.prometheus import families
 from sinks.prometheus.families import Family
-from sinks.prometheus.places import MOST_VALUES, Places
+from sinks.prometheus.places import MOST_VALUES, Places, text
 from sinks.prometheus.view import BUCKETS_SECONDS, OTHER, View
 
 CODES: Final = {status.value: float(code) for code, status in enumerate(HealthStatus)}
@@ -52,14 +54,14 @@ class Told(NamedTuple):
 
 def metrics(known: View, limits: Limits, now_ms: int) -> list[Metric]:
     """Return what is known as Prometheus's client library has it, with how much was left out of each family."""
-    places = Places(known.places)
+    places = Places({name: one.labels for name, one in known.fleet.clusters.items() if one.is_inventoried})
     told = [
         *_clusters(known, places, now_ms),
         *_each_cluster(known, places, limits.clusters),
         *_drift(known, places, now_ms),
         *_each_finding(known, limits.findings),
         *_incidents(known, limits.incidents),
-        *_acting(known),
+        *_acting(known, now_ms),
     ]
     told += [
         Told(families.SERIES, {(one.family.name,): len(one.values) for one in told}),
@@ -73,32 +75,31 @@ def _clusters(known: View, places: Places, now_ms: int) -> Iterator[Told]:
     by_status: Counter[Labels] = Counter()
     silent: Counter[Labels] = Counter()
     incomplete: Counter[Labels] = Counter()
-    fleet = known.fleet()
-    for cluster, note in fleet.items():
-        place = places[cluster]
-        by_status[(_one_of(HealthStatus, note.status), *place)] += 1
-        silent[place] += note.silent
-        incomplete[place] += not note.complete
+    fleet = known.clusters()
+    for name, cluster in fleet.items():
+        place = places[name]
+        by_status[(_one_of(HealthStatus, cluster.told_status), *place)] += 1
+        silent[place] += cluster.is_silent
+        incomplete[place] += not cluster.is_complete
     # A status that no cluster of a place has is 0 and not absent: sums over it stay.
     by_status.update(_zeros((status, *place) for place in silent for status in CODES))
     yield Told(families.CLUSTERS, by_status)
     yield Told(families.CLUSTERS_SILENT, silent)
     yield Told(families.CLUSTERS_INCOMPLETE, incomplete)
     # What never vouched for anything is older than all.
-    ages = [(now_ms - (note.as_of_ms or 0)) / 1000 for note in fleet.values()]
+    ages = [(now_ms - (cluster.as_of_ms or 0)) / 1000 for cluster in fleet.values()]
     yield Told(families.CLUSTERS_BY_EVIDENCE_AGE, {(age,): n for age, n in _older(ages, EVIDENCE_AGES_SECONDS)})
-    located = {note.site: note for note in known.places.values() if note.site and note.latitude and note.longitude}
-    at = {(site, note.latitude, note.longitude): 1 for site, note in sorted(located.items())}
+    told = [tuple(text(cluster.labels, label) for label in families.SITE_LOCATION.labels) for cluster in fleet.values()]
+    located = {labels[0]: labels for labels in told if all(labels)}
+    at = {labels: 1 for _, labels in sorted(located.items())}
     yield _at_most(families.SITE_LOCATION, at, MOST_VALUES["site"])
 
 
 def _each_cluster(known: View, places: Places, most: int) -> Iterator[Told]:
-    health = {
-        (name, *places[name]): CODES.get(note.status, CODES["unknown"]) for name, note in sorted(known.fleet().items())
-    }
+    health = {(name, *places[name]): CODES[cluster.status] for name, cluster in sorted(known.clusters().items())}
     yield _at_most(families.CLUSTER_HEALTH, health, most)
     # The worst first, so that what is left out matters least.
-    drifted = Counter(note.cluster for note in known.findings.values()).most_common()
+    drifted = Counter(found.cluster for found in known.fleet.findings.values()).most_common()
     yield _at_most(families.CLUSTER_FINDINGS, {(name, *places[name]): count for name, count in drifted}, most)
 
 
@@ -106,14 +107,14 @@ def _drift(known: View, places: Places, now_ms: int) -> Iterator[Told]:
     found: Counter[Labels] = Counter()
     opened_ms: dict[str, list[int]] = {kind.value: [] for kind in DriftKind}
     drifted: set[str] = set()
-    for note in known.findings.values():
-        kind = _one_of(DriftKind, note.kind)
-        found[(kind, *places[note.cluster])] += 1
-        opened_ms.setdefault(kind, []).append(note.opened_ms)
+    for one in known.fleet.findings.values():
+        kind = _one_of(DriftKind, one.kind)
+        found[(kind, *places[one.cluster])] += 1
+        opened_ms.setdefault(kind, []).append(one.opened_ms)
         if kind != DriftKind.ALERT:
-            drifted.add(note.cluster)
+            drifted.add(one.cluster)
     yield Told(families.FINDINGS, found)
-    drifted_at = Counter(_zeros(places[cluster] for cluster in known.fleet()))
+    drifted_at = Counter(_zeros(places[cluster] for cluster in known.clusters()))
     drifted_at.update(places[cluster] for cluster in drifted)
     yield Told(families.CLUSTERS_DRIFTED, drifted_at)
     by_age = {
@@ -124,23 +125,29 @@ def _drift(known: View, places: Places, now_ms: int) -> Iterator[Told]:
     yield Told(families.FINDINGS_BY_AGE, by_age)
     yield Told(families.OLDEST_FINDING, {(kind,): min(ms) / 1000 for kind, ms in opened_ms.items() if ms})
     verdicts = Counter(_zeros((verdict.value,) for verdict in Verdict))
-    verdicts.update((_one_of(Verdict, verdict),) for verdict in known.verdicts.values())
+    owners = (owner for cluster in known.fleet.clusters.values() for owner in cluster.owners.values())
+    verdicts.update((_one_of(Verdict, owner.verdict),) for owner in owners)
     yield Told(families.VERDICTS, verdicts)
 
 
 def _each_finding(known: View, most: int) -> Iterator[Told]:
     newest: dict[Labels, float] = {}
-    for note in sorted(known.findings.values(), key=lambda note: -note.opened_ms):
-        labels = note.cluster, note.kind, note.object_kind, note.namespace, note.name, note.owner
-        newest[labels] = note.opened_ms / 1000
+    for found in sorted(known.fleet.findings.values(), key=lambda found: -found.opened_ms):
+        newest[_about(found)] = found.opened_ms / 1000
     yield _at_most(families.FINDING_OPENED, newest, most)
+
+
+def _about(found: Finding) -> Labels:
+    owner = f"{found.owned_by.kind}/{found.owned_by.name}" if found.owned_by else ""
+    return found.cluster, found.kind, found.about.kind, found.about.namespace, found.about.name, owner
 
 
 def _incidents(known: View, most: int) -> Iterator[Told]:
     by_cause = Counter(_zeros((kind.value,) for kind in CauseKind))
-    by_cause.update((_one_of(CauseKind, one.cause.kind),) for one in known.incidents.values())
+    incidents = [msgspec.convert(data, facts.Incident) for data in known.fleet.incidents.values()]
+    by_cause.update((_one_of(CauseKind, one.cause.kind),) for one in incidents)
     yield Told(families.INCIDENTS, by_cause)
-    newest = sorted(known.incidents.values(), key=lambda one: one.opened_at, reverse=True)
+    newest = sorted(incidents, key=lambda one: one.opened_at, reverse=True)
     kept, left_out = newest[:most], max(0, len(newest) - most)
     yield Told(families.INCIDENT, {_named(one): one.blast_radius.clusters for one in kept}, left_out)
     opened = {(one.incident_id,): one.opened_at.timestamp() for one in kept}
@@ -159,10 +166,10 @@ def _named(incident: facts.Incident) -> Labels:
     return (incident.incident_id, incident.severity, *((text or "")[:_MOST_TEXT] for text in texts))
 
 
-def _acting(known: View) -> Iterator[Told]:
+def _acting(known: View, now_ms: int) -> Iterator[Told]:
     counts = known.counts
     in_flight = Counter(_zeros((verb.value,) for verb in Verb))
-    in_flight.update((_one_of(Verb, verb),) for verb, _ in known.in_flight.values())
+    in_flight.update((_one_of(Verb, command.verb),) for command in known.fleet.in_flight(now_ms))
     yield Told(families.COMMANDS_IN_FLIGHT, in_flight)
     verbs = [verb.value for verb in Verb]
     ends = [result.value for result in OutcomeResult if result is not OutcomeResult.ACCEPTED]
@@ -171,10 +178,10 @@ def _acting(known: View) -> Iterator[Told]:
     yield Told(families.OUTCOMES, _zeros(product(verbs, ends)) | counts.outcomes)
     yield Told(families.DECISIONS, _zeros(product(results, [""])) | counts.decisions)
     yield Told(families.DEAD_LETTERS, counts.dead_letters)
-    if breaker := known.breaker:
-        yield Told(families.BREAKER_OPEN, {(): breaker.open})
+    if breaker := known.fleet.breaker:
+        yield Told(families.BREAKER_OPEN, {(): breaker.is_open})
         yield Told(families.BREAKER_SINCE, {(): breaker.since_ms / 1000})
-        yield Told(families.BREAKER_REASON, dict.fromkeys([(reason,) for reason in breaker.reasons], 1))
+        yield Told(families.BREAKER_REASON, dict.fromkeys([(reason,) for reason in breaker.codes], 1))
 
 
 def _corrected(known: View) -> Metric:

@@ -54,6 +54,17 @@ def incident(world: World, name: str, **given: Any) -> CloudEvent:
     return world.event(INCIDENT, name, {**data, "incident_id": name, "state": "open", **given}, None)
 
 
+def command(world: World, name: str) -> CloudEvent:
+    data: Mapping[str, Any] = minimal(COMMAND.model).model_dump(mode="json")
+    now = {"issued_at": stamp(START_MS), "expires_at": stamp(START_MS + 300_000), "cluster": {"name": "edge-1"}}
+    return world.event(COMMAND, name, {**data, **now, "command_id": name}, "edge-1")
+
+
+def outcome(world: World, name: str, result: str) -> CloudEvent:
+    told = {"command_id": name, "revision": 1, "cluster": {"name": "edge-1"}, "result": result}
+    return world.event(OUTCOME, name, told, "edge-1")
+
+
 @pytest.fixture
 def world() -> World:
     return World()
@@ -108,20 +119,59 @@ def test_what_is_known_of_owners_comes_and_goes(fleet: Fleet, world: World) -> N
     assert not fleet.clusters["edge-1"].owners
 
 
-def test_a_cluster_that_is_forgotten_is_gone(fleet: Fleet) -> None:
-    assert fleet.take(forgotten(FLEET_INVENTORY, "edge-1")) == {"edge-1"}
-    assert set(fleet.clusters) == {"edge-2"}
+@pytest.mark.parametrize("lean", [False, True], ids=["all", "lean"])
+@pytest.mark.parametrize("order", [1, -1], ids=["as told", "the other way round"])
+def test_a_cluster_is_gone_when_its_last_fact_is_in_whatever_order(world: World, order: int, lean: bool) -> None:
+    fleet, verdict = Fleet(is_lean=lean), world.verdict()
+    fleet.take(change(FLEET_INVENTORY, world.inventory(labels=OSLO)))
+    fleet.take(change(FLEET_HEALTH, health(world)))
+    fleet.take(change(FLEET_DRIFT, world.finding()))
+    fleet.take(change(FLEET_DRIFT, verdict))
+    ends = [
+        forgotten(FLEET_INVENTORY, "edge-1"),
+        forgotten(FLEET_HEALTH, "cluster/edge-1"),
+        change(FLEET_DRIFT, world.closing(closed_because="cluster-gone")),
+        forgotten(FLEET_DRIFT, verdict.subject),
+    ]
+    for end in ends[::order]:
+        assert fleet.clusters["edge-1"].status in ("healthy", "unknown")
+        assert fleet.take(end) == {"edge-1"}
+    assert not fleet.clusters
+    fleet.take(change(FLEET_DRIFT, world.closing(revision=3)))
+    assert not fleet.clusters, "what is told of a past finding brings no cluster back"
+    assert len(fleet.findings) == (not lean)
+
+
+def test_a_lean_fleet_keeps_nothing_that_has_ended(world: World) -> None:
+    fleet = Fleet(is_lean=True)
+    fleet.take(change(FLEET_DRIFT, world.finding()))
+    assert fleet.findings["f1"].message == ""
+    fleet.take(change(FLEET_INCIDENTS, incident(world, "i1")))
+    assert "members" not in fleet.incidents["i1"]
+    fleet.take(change(FLEET_INCIDENTS, incident(world, "i1", state="closed")))
+    for name in ("first", "last"):
+        events = [(FLEET_COMMANDS, command(world, name)), (FLEET_OUTCOMES, outcome(world, name, "corrected"))]
+        for topic, event in events if name == "first" else reversed(events):
+            fleet.take(change(topic, event))
+    fleet.take(change(FLEET_DRIFT, world.closing()))
+    assert not any((fleet.findings, fleet.incidents, fleet.commands, fleet.outcomes))
+
+
+def test_commands_and_outcomes_without_each_other_are_forgotten_in_time(world: World) -> None:
+    fleet = Fleet(is_lean=True)
+    fleet.take(change(FLEET_COMMANDS, command(world, "unanswered")))
+    fleet.take(change(FLEET_OUTCOMES, outcome(world, "of another day", "failed")))
+    fleet.forget_commands(START_MS)
+    assert (set(fleet.commands), set(fleet.outcomes)) == ({"unanswered"}, {"of another day"})
+    fleet.forget_commands(START_MS + 300_001)
+    assert not any((fleet.commands, fleet.outcomes))
 
 
 def test_commands_are_in_flight_until_they_end_or_expire(fleet: Fleet, world: World) -> None:
-    data: Mapping[str, Any] = minimal(COMMAND.model).model_dump(mode="json")
-    now = {"issued_at": stamp(START_MS), "expires_at": stamp(START_MS + 300_000), "cluster": {"name": "edge-1"}}
     for name in ("done", "accepted", "sent"):
-        event = world.event(COMMAND, name, {**data, **now, "command_id": name}, "edge-1")
-        fleet.take(change(FLEET_COMMANDS, event))
+        fleet.take(change(FLEET_COMMANDS, command(world, name)))
     for name, result in (("done", "corrected"), ("accepted", "accepted")):
-        told = {"command_id": name, "revision": 1, "cluster": {"name": "edge-1"}, "result": result}
-        fleet.take(change(FLEET_OUTCOMES, world.event(OUTCOME, name, told, "edge-1")))
+        fleet.take(change(FLEET_OUTCOMES, outcome(world, name, result)))
     assert {each.command_id for each in fleet.in_flight(START_MS + 1)} == {"accepted", "sent"}
     assert {each.command_id for each in fleet.in_flight(START_MS + 300_000)} == {"accepted"}, "its sink had begun"
     assert fleet.results(START_MS) == {"corrected": 1}

@@ -5,42 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from abdrift import topics
-from abdrift.facts.base import ClusterRef, Evidence, ObjectRef, SourceEvidence
-from abdrift.facts.commands import (
-    BreakerState,
-    Command,
-    Decision,
-    DecisionReason,
-    DecisionResult,
-    Outcome,
-    OutcomeResult,
-    Verb,
-)
-from abdrift.facts.drift import (
-    DriftKind,
-    FieldChange,
-    FieldManager,
-    Finding,
-    FindingState,
-    GitCommit,
-    OwnerVerdict,
-    Times,
-    Verdict,
-)
+from abdrift.facts.commands import DecisionReason, DecisionResult, OutcomeResult, Verb
+from abdrift.facts.drift import DriftKind, Finding, FindingState, GitCommit, Times, Verdict
 from abdrift.facts.governance import Approval, ApprovalAction, Policy
 from abdrift.facts.health import Health, HealthReason, HealthScope, HealthStatus, MemberCounts
-from abdrift.facts.incidents import (
-    BlastRadius,
-    CauseKind,
-    Incident,
-    IncidentCause,
-    IncidentMember,
-    IncidentState,
-    Severity,
-    Symptom,
-)
-from abdrift.facts.inventory import ClusterInventory
+from abdrift.facts.incidents import Incident, IncidentState
+from tests import facts
+from tests.facts import deployment, kustomization, ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,195 +19,95 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from abdrift.cloudevents import CloudEvent
-    from abdrift.topics import FactType
+    from abdrift.facts.base import Evidence
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 REVISION = "main@sha1:9f2c1e0d5b7a4f66a1c3e8d2b4f60718293a4b5c"
 COMMIT = GitCommit(revision=REVISION, author="mira@example.org", message="Raise the memory limit", time=NOW)
 CLUSTER = "edge-0042"
-OWNER = ObjectRef(
-    group="kustomize.toolkit.fluxcd.io", version="v1", kind="Kustomization", namespace="flux-system", name="apps"
-)
-WEB = ObjectRef(group="apps", version="v1", kind="Deployment", namespace="shop", name="web", uid="u-1")
-EVIDENCE = Evidence(
-    as_of=NOW - timedelta(seconds=3),
-    complete=True,
-    sources=(SourceEvidence(source=f"kubernetes/{CLUSTER}", as_of=NOW, complete=True),),
-)
-CHANGE = FieldChange(
-    path="/spec/replicas",
-    op="replace",
-    old=3,
-    new=5,
-    by=FieldManager(manager="kubectl-edit", operation="Update", time=NOW),
-)
+SEEN = NOW - timedelta(seconds=3)
+OWNER, WEB = kustomization("apps"), deployment("web").model_copy(update={"uid": "u-1"})
 
 
-def ref(name: str = CLUSTER) -> ClusterRef:
-    return ClusterRef(name=name, uid=f"uid-{name}")
+def evidence() -> Evidence:
+    return facts.evidence(CLUSTER, SEEN)
 
 
 def finding(name: str = "f1", **changes: Any) -> Finding:
-    values: dict[str, Any] = {
-        "finding_id": name,
-        "revision": 1,
-        "state": FindingState.OPEN,
-        "kind": DriftKind.CHANGED,
-        "cluster": ref(),
-        "object": WEB,
-        "owner": OWNER,
-        "message": "Deployment shop/web: /spec/replicas is 5, not 3",
-        "fields": (CHANGE,),
-        "managers": ("kubectl-edit",),
-        "times": Times(changed_at=NOW, opened_at=NOW),
-        "applied_revision": REVISION,
-        "evidence": EVIDENCE,
-    }
-    return Finding(**(values | changes))
+    values = {"object": WEB, "applied_revision": REVISION, "evidence": evidence()}
+    return facts.finding(CLUSTER, name, NOW, **(values | changes))
 
 
 def health(scope: HealthScope, name: str, status: HealthStatus, **changes: Any) -> Health:
-    values: dict[str, Any] = {
+    values = {
         "resource_id": f"{scope}/{name}",
         "revision": 2,
         "scope": scope,
         "name": name,
-        "status": status,
         "score": 20,
         "reasons": (HealthReason(code="ProgressDeadlineExceeded", message="web does not roll out", status=status),),
         "since": NOW,
-        "evidence": EVIDENCE,
+        "last_seen": None,
+        "evidence": evidence(),
     }
-    return Health(**(values | changes))
+    return facts.health(CLUSTER, status, NOW, **(values | changes))
 
 
-def incident(state: IncidentState, **changes: Any) -> Incident:
-    member = IncidentMember(
-        cluster=ref(),
-        labels={"site": "zrh"},
-        object=OWNER,
-        symptom=Symptom.FAILING,
-        finding_ids=("f2",),
-        message="cannot apply",
-        since=NOW,
-    )
-    values: dict[str, Any] = {
-        "incident_id": "i1",
-        "revision": 1,
-        "state": state,
-        "cause": IncidentCause(
-            kind=CauseKind.GIT_REVISION, name=REVISION, source="https://git.example/fleet.git", commit=COMMIT
-        ),
-        "title": f"{REVISION} fails in 1 cluster",
-        "blast_radius": BlastRadius(clusters=1, clusters_ever=1, objects=1),
-        "members": (member,),
-        "first": member,
-        "severity": Severity.CRITICAL,
-        "opened_at": NOW,
-        "changed_at": NOW,
-        "evidence": EVIDENCE,
-    }
-    return Incident(**(values | changes))
+def incident(state: IncidentState) -> Incident:
+    found = {"members": (member := facts.member(CLUSTER, NOW, labels={"site": "zrh"}, finding_ids=("f2",)),)}
+    return facts.incident({CLUSTER: "zrh"}, NOW, commit=COMMIT, state=state, first=member, evidence=evidence(), **found)
 
 
-def told() -> Iterator[tuple[FactType, str, BaseModel, str | None]]:
-    """Yield each fact's type, key, data and cluster, in the order in which they happened."""
-    why = (DecisionReason(code="within-budget", message="one of twelve an hour"),)
-    labels = {"site": "zrh", "region": "eu", "environment": "prd"}
-    yield (
-        topics.INVENTORY,
+def told() -> Iterator[BaseModel]:
+    """Yield the facts in the order in which they happened."""
+    yield facts.inventory(
         CLUSTER,
-        ClusterInventory(cluster=ref(), labels=labels, declared=True, first_seen=NOW, evidence=EVIDENCE),
-        CLUSTER,
+        {"site": "zrh", "region": "eu", "environment": "prd"},
+        NOW,
+        first_seen=NOW,
+        last_seen=None,
+        evidence=evidence(),
     )
-    yield topics.POLICY, "default", Policy(revision=3, applied_by="ops@example.org", applied_at=NOW), None
-    yield topics.FINDING, "f1", finding(), CLUSTER
-    failing = {"kind": DriftKind.FAILING, "object": OWNER, "fields": (), "desired": COMMIT, "message": "cannot apply"}
-    yield topics.FINDING, "f2", finding("f2", **failing), CLUSTER
-    yield topics.FINDING, "f3", finding("f3", object=WEB.model_copy(update={"name": "api"})), CLUSTER
-    yield (
-        topics.VERDICT,
-        "v1",
-        OwnerVerdict(
-            verdict_id="v1",
-            revision=2,
-            cluster=ref(),
-            owner=OWNER,
-            verdict=Verdict.DRIFTED,
-            open_findings=2,
-            applied_revision=REVISION,
-            evidence=EVIDENCE,
-        ),
-        CLUSTER,
-    )
-    web = health(HealthScope.WORKLOAD, "web", HealthStatus.FAILING, cluster=ref(), object=WEB)
-    yield topics.HEALTH, web.resource_id, web, CLUSTER
-    whole = health(HealthScope.CLUSTER, CLUSTER, HealthStatus.FAILING, cluster=ref(), members=MemberCounts(failing=1))
-    yield topics.HEALTH, whole.resource_id, whole, CLUSTER
-    yield topics.INCIDENT, "i1", incident(IncidentState.OPEN), None
-    decision = {"decision_id": "d1", "cluster": ref(), "owner": OWNER, "finding_ids": ("f1",), "decided_at": NOW}
-    yield (
-        topics.DECISION,
-        "d1",
-        Decision(**decision, result=DecisionResult.COMMANDED, verb=Verb.RECONCILE, reasons=why, command_id="c1"),
-        CLUSTER,
-    )
-    refused = decision | {"decision_id": "d2", "finding_ids": ("f2",)}
-    held = (DecisionReason(code="held", message="held until noon"),)
-    yield topics.DECISION, "d2", Decision(**refused, result=DecisionResult.REFUSED, reasons=held), CLUSTER
-    yield topics.BREAKER, "governor", BreakerState(revision=1, open=False, since=NOW, commands_in_flight=1), None
-    word = {"approval_id": "a1", "action": ApprovalAction.HOLD, "subject_id": "f2", "cluster": CLUSTER}
-    yield (
-        topics.APPROVAL,
-        "f2",
-        Approval(**word, by="ops@example.org", reason="while we look", issued_at=NOW, until=NOW + timedelta(hours=1)),
-        CLUSTER,
-    )
-    order = {"command_id": "c1", "verb": Verb.RECONCILE, "cluster": ref(), "target": OWNER, "finding_ids": ("f1",)}
-    yield (
-        topics.COMMAND,
-        "c1",
-        Command(
-            **order,
-            expected_revision=REVISION,
-            reason="drift",
-            policy="default@3",
-            issued_at=NOW,
-            expires_at=NOW + timedelta(minutes=5),
-            fencing=7,
-        ),
-        CLUSTER,
-    )
-    for revision, result in enumerate((OutcomeResult.ACCEPTED, OutcomeResult.CORRECTED), 1):
-        outcome = Outcome(
-            **order,
-            revision=revision,
-            result=result,
-            issued_at=NOW,
-            finished_at=NOW + timedelta(seconds=4),
-            applied_revision=REVISION,
-            carried_out_by="gitops/edge-0042",
-        )
-        yield topics.OUTCOME, "c1", outcome, CLUSTER
+    yield Policy(revision=3, applied_by="ops@example.org", applied_at=NOW)
+    yield finding()
+    yield finding("f2", kind=DriftKind.FAILING, object=OWNER, fields=(), desired=COMMIT, message="cannot apply")
+    yield finding("f3", object=deployment("api"))
+    seen = {"revision": 2, "open_findings": 2, "applied_revision": REVISION, "evidence": evidence()}
+    yield facts.verdict(CLUSTER, Verdict.DRIFTED, NOW, verdict_id="v1", **seen)
+    yield health(HealthScope.WORKLOAD, "web", HealthStatus.FAILING, object=WEB)
+    yield health(HealthScope.CLUSTER, CLUSTER, HealthStatus.FAILING, members=MemberCounts(failing=1))
+    yield incident(IncidentState.OPEN)
+    yield from _acted()
     closed = Times(changed_at=NOW, opened_at=NOW, closed_at=NOW + timedelta(seconds=4))
-    ended = {"revision": 2, "state": FindingState.CLOSED, "times": closed, "closed_because": "corrected"}
-    yield topics.FINDING, "f1", finding(**ended), CLUSTER
+    yield finding(revision=2, state=FindingState.CLOSED, times=closed, closed_because="corrected")
+
+
+def _acted() -> Iterator[BaseModel]:
+    """Yield what was decided, by the governor and by people, and what came of it."""
+    about = {"cluster": ref(CLUSTER), "owner": OWNER, "at": NOW}
+    why = (DecisionReason(code="within-budget", message="one of twelve an hour"),)
+    yield facts.decision("d1", DecisionResult.COMMANDED, **about, reasons=why, verb=Verb.RECONCILE, command_id="c1")
+    held = (DecisionReason(code="held", message="held until noon"),)
+    yield facts.decision("d2", DecisionResult.REFUSED, **about, reasons=held, finding_ids=("f2",))
+    yield facts.breaker(at=NOW, commands_in_flight=1)
+    yield Approval(
+        approval_id="a1",
+        action=ApprovalAction.HOLD,
+        subject_id="f2",
+        cluster=CLUSTER,
+        by="ops@example.org",
+        reason="while we look",
+        issued_at=NOW,
+        until=NOW + timedelta(hours=1),
+    )
+    order = facts.command(CLUSTER, "c1", NOW, expected_revision=REVISION)
+    yield order
+    for result in (OutcomeResult.ACCEPTED, OutcomeResult.CORRECTED):
+        ended = {"finished_at": NOW + timedelta(seconds=4), "applied_revision": REVISION}
+        yield facts.outcome(order, result, **ended, carried_out_by="gitops/edge-0042")
 
 
 def events() -> list[tuple[str, CloudEvent]]:
     """Return the story's facts, each with the noun of its topic, a second apart."""
-    nouns = {fact.name: topic.name.split(".")[2] for topic in topics.TOPICS if topic.public for fact in topic.facts}
-    return [
-        (
-            nouns[fact.name],
-            fact.event(
-                key,
-                data,
-                event_id=f"{fact.name}/{key}/{number}",
-                source="/abdrift/tests",
-                at=NOW + timedelta(seconds=number),
-                cluster=cluster,
-            ),
-        )
-        for number, (fact, key, data, cluster) in enumerate(told())
-    ]
+    said = [facts.said(fact, NOW + timedelta(seconds=number)) for number, fact in enumerate(told())]
+    return [(each.topic.name.split(".")[2], each.event) for each in said if each.event]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from abdrift.fleetstate import Cluster, UnreadableError
 from abdrift.latest import Change
 from abdrift.topics import FACT_TYPES, FLEET_DRIFT, FLEET_HEALTH, FLEET_INCIDENTS, FLEET_INVENTORY, FactType
 from sinks.prometheus import families
@@ -15,7 +17,7 @@ from sinks.prometheus.following import Freshness
 from sinks.prometheus.places import Places
 from sinks.prometheus.series import Limits, metrics
 from sinks.prometheus.serving import FleetCollector
-from sinks.prometheus.view import PlaceNote, UnreadableError, View
+from sinks.prometheus.view import View
 from tests.contract.examples import event, full, minimal
 from tests.sinks.prometheus.fleet import NOW_MS, Fleet
 
@@ -79,7 +81,7 @@ STORY = told(view_of(FLEET.story()))
                 "severity": "critical",
                 "cause_kind": "git-revision",
                 "cause": "main@sha1:bad",
-                "source": "https://git/fleet",
+                "source": "https://git.example/fleet.git",
                 "author": "Ada <ada@example.org>",
                 "message": 'say "no" to limits',
                 "first_cluster": "edge-1",
@@ -157,10 +159,10 @@ def test_alerts_alone_are_no_drift() -> None:
 
 def test_a_command_that_expired_without_an_outcome_is_let_go() -> None:
     view = view_of([FLEET.command("c1", "edge-1")])
-    view.forget_expired(NOW_MS)
-    assert view.in_flight
-    view.forget_expired(NOW_MS + 301_000)
-    assert not view.in_flight
+    view.fleet.forget_commands(NOW_MS)
+    assert view.fleet.commands
+    view.fleet.forget_commands(NOW_MS + 301_000)
+    assert not view.fleet.commands
 
 
 def test_what_happened_before_the_exporter_began_is_known_and_not_counted() -> None:
@@ -195,8 +197,8 @@ def test_every_fact_that_the_contract_allows_is_read(fact: FactType, example: An
 def test_a_fact_of_a_newer_version_is_told_under_other_words() -> None:
     series = told(view_of([FLEET.health("edge-1", "healthy")]))
     view = view_of([FLEET.health("edge-1", "healthy"), FLEET.finding("f", "edge-1", "changed")])
-    view.clusters["edge-1"] = view.clusters["edge-1"]._replace(status="splendid")
-    view.findings["f"] = view.findings["f"]._replace(kind="skewed")
+    view.fleet.clusters["edge-1"].told_status = "splendid"
+    view.fleet.findings["f"] = replace(view.fleet.findings["f"], kind="skewed")
     newer = told(view)
     nowhere = {"site": "", "region": "", "environment": ""}
     assert series["abdrift_cluster_health"] == {frozenset({"cluster": "edge-1", **nowhere}.items()): 0}
@@ -210,19 +212,19 @@ def test_a_fact_of_a_newer_version_is_told_under_other_words() -> None:
 
 def crowd(clusters: int) -> View:
     """A fleet with a site and two findings for each cluster, and an incident for each tenth."""
-    view = View(0)
-    health, finding = (view_of([one]) for one in (FLEET.health("a", "failing"), FLEET.finding("f", "a", "changed")))
-    incident = view_of([FLEET.incident("i", 2)]).incidents["i"]
+    view = view_of([FLEET.finding("f", "a", "changed"), FLEET.incident("i", 2)])
+    fleet = view.fleet
+    finding, incident = fleet.findings.pop("f"), fleet.incidents.pop("i")
+    fleet.clusters.clear()
     for number in range(clusters):
         name = f"edge-{number:05}"
-        view.clusters[name] = health.clusters["a"]
-        view.places[name] = PlaceNote(f"site-{number}", f"region-{number % 300}", "prd")
+        labels = {"site": f"site-{number}", "region": f"region-{number % 300}", "environment": "prd"}
+        fleet.clusters[name] = Cluster(name, labels, is_inventoried=True, told_status="failing", since_ms=NOW_MS)
         for at in range(2):
-            view.findings[f"{name}/{at}"] = finding.findings["f"]._replace(cluster=name, name=str(at))
+            about = replace(finding.about, name=str(at))
+            fleet.findings[f"{name}/{at}"] = replace(finding, cluster=name, about=about)
         if number % 10 == 0:
-            view.incidents[name] = type(incident)(
-                **{**{f: getattr(incident, f) for f in incident.__struct_fields__}, "incident_id": name}
-            )
+            fleet.incidents[name] = {**incident, "incident_id": name}
     return view
 
 
@@ -256,8 +258,8 @@ def test_nothing_is_told_of_single_clusters_where_that_is_not_wanted() -> None:
 
 def test_the_largest_sites_keep_their_names() -> None:
     named = {"a": "big", "b": "big", "c": "small", "d": "tiny"}
-    notes = {cluster: PlaceNote(site, "eu", "prd") for cluster, site in named.items()}
-    places = Places(notes, {"site": 2, "region": 1, "environment": 1})
+    labels = {cluster: {"site": site, "region": "eu", "environment": "prd"} for cluster, site in named.items()}
+    places = Places(labels, {"site": 2, "region": 1, "environment": 1})
     assert {name: places[name].site for name in (*named, "unheard")} == {
         "a": "big", "b": "big", "c": "small", "d": "other", "unheard": "",
     }  # fmt: skip

@@ -97,7 +97,7 @@ def test_a_command_is_news_of_its_cluster(world: World) -> None:
 
 def test_a_cluster_that_is_gone_is_told_of_and_may_come_back(world: World) -> None:
     known = world.model.version
-    world.tell([gone(facts.inventory("a"))])
+    world.tell([gone(facts.inventory("a")), gone(facts.health("a"))])
     assert world.since(known)["gone"] == ["cluster/a"]
     assert [name for _, name, _ in world.since(epoch="")["about"]] == ["b"]
     world.tell([facts.inventory("a", site="fra1")])
