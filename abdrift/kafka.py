@@ -301,9 +301,11 @@ async def _started(client: Any, settings: KafkaSettings) -> AsyncIterator[Any]:
         try:
             await client.start()
         except KafkaError as error:
+            # Of a list of servers of which none lets it in, aiokafka only says the list again, as Python has it.
+            why = "" if "Unable to bootstrap" in str(error) else f": {error}"
             raise KafkaUnreachableError(
                 f"No Kafka broker at {settings.bootstrap_servers} ({settings.security_protocol}) lets this client "
-                f"in: {error}. Name it with --kafka or ABDRIFT_KAFKA; check the security protocol, the credentials and "
+                f"in{why}. Name it with --kafka or ABDRIFT_KAFKA; check the security protocol, the credentials and "
                 "the certificates. `abdrift broker` runs a broker here."
             ) from error
         yield client

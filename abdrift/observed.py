@@ -29,6 +29,8 @@ class Observed:
 
     clusters: dict[str, str] = field(default_factory=dict)
     """Cluster name to health status."""
+    namespaces: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    """How many workloads of each namespace are in each state, by the namespace's resource id."""
     fleet: Mapping[str, Any] = field(default_factory=dict)
     """The newest health fact of the whole fleet."""
     findings: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -45,6 +47,8 @@ class Observed:
     decisions: Counter[str] = field(default_factory=Counter)
     awaiting: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Decisions that wait for a person, by the id of their first finding."""
+    decided: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The newest decision about each open finding, by the finding's id."""
     breaker_open: bool = False
     lines: deque[Line] = field(default_factory=lambda: deque(maxlen=_LINES))
 
@@ -75,6 +79,8 @@ class Observed:
     def _health(self, data: Mapping[str, Any], cluster: str) -> None:
         if data["scope"] == "cluster":
             self.clusters[cluster] = data["status"]
+        elif data["scope"] == "namespace":
+            self.namespaces[data["resource_id"]] = data["members"]
         elif data["scope"] == "fleet":
             self.fleet = data
 
@@ -87,6 +93,7 @@ class Observed:
             self._line(event, "found", f"{data['kind']}: {data['message']}")
         elif data["state"] == "closed" and before["state"] != "closed":
             self.awaiting.pop(event.subject, None)
+            self.decided.pop(event.subject, None)
             self._line(event, "closed", f"{data['kind']}: {named(data['object'])} {data.get('closed_because', '')}")
         assert cluster == data["cluster"]["name"], "a finding's envelope names its cluster"
 
@@ -101,6 +108,7 @@ class Observed:
 
     def _decision(self, event: CloudEvent, data: Mapping[str, Any], cluster: str) -> None:
         self.decisions[data["result"]] += 1
+        self.decided.update((each, data) for each in data["finding_ids"] if self._is_open(each))
         if data["result"] == "awaiting-approval" and data["finding_ids"]:
             self.awaiting[data["finding_ids"][0]] = data
             self._line(event, "waiting", f"{data.get('verb')} for {cluster} needs an approval")
@@ -118,6 +126,18 @@ class Observed:
 
     def _line(self, event: CloudEvent, what: str, text: str) -> None:
         self.lines.append(Line(event.time, what, event.cluster or "", text))
+
+    def _is_open(self, finding_id: str) -> bool:
+        """Whether a finding is open, as far as is known: a decision may be read before what it is about."""
+        return self.findings.get(finding_id, {}).get("state") != "closed"
+
+    @property
+    def workloads(self) -> Counter[str]:
+        """How many workloads are in each state."""
+        counts: Counter[str] = Counter()
+        for members in self.namespaces.values():
+            counts.update(members)
+        return counts
 
     @property
     def open_findings(self) -> list[Mapping[str, Any]]:

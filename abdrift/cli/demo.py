@@ -337,8 +337,9 @@ async def _played(
     show.ledger = injector.ledger
     faults = plan(spec.seed, spec, seconds, kinds=show.plan.kinds)
     show.planned = len(faults)
-    follow_drift = f"{program()} topics cat fleet.drift --follow --kafka {pipeline.kafka.bootstrap_servers}"
-    show.hint = "   ".join(filter(None, (show.page, follow_drift, "Ctrl-C stops")))
+    # What comes last is cut off where the terminal is narrow.
+    kafka, look = f"export ABDRIFT_KAFKA={pipeline.kafka.bootstrap_servers}", f"then {program()} fleet status"
+    show.hint = "   ".join(filter(None, (show.page, kafka, "Ctrl-C stops", look)))
     show.announce(show.hint)
     await publish_policy(pipeline.kafka, pipeline.keyring, POLICY)
     await _settle_baselines(people, show)

@@ -1,6 +1,6 @@
 """What a demonstration found, judged against the simulator's own plan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -26,12 +26,16 @@ def observed_findings(seen: Observed) -> list[dict[str, Any]]:
 
 
 def symptom_to_incident_ms(seen: Observed) -> list[float]:
-    """Return how long after the first finding of its members each incident was in Kafka for all to read."""
-    delays = []
-    for incident_id, incident in seen.incidents.items():
-        told = [
-            seen.told_ms[one] for m in incident["members"] for one in m.get("finding_ids", ()) if one in seen.told_ms
-        ]
+    """Return how long after the first finding of its members each incident was in Kafka for all to read.
+
+    What was a symptom of an earlier incident already says nothing of how fast a later one was seen: who is behind a bad
+    revision is, from the revert on, behind that.
+    """
+    delays, before = [], set[str]()
+    for incident_id, incident in sorted(seen.incidents.items(), key=lambda each: seen.told_ms[each[0]]):
+        findings = {one for member in incident["members"] for one in member.get("finding_ids", ())}
+        told = [seen.told_ms[one] for one in findings - before if one in seen.told_ms]
+        before |= findings
         if told:
             delays.append(float(seen.told_ms[incident_id] - min(told)))
     return delays
@@ -74,13 +78,15 @@ def show(console: Console, figures: Mapping[str, Any]) -> None:
     console.print("\n[bold]Judged against the simulator's plan[/bold]")
     for name, value in figures.items():
         if name != "details":
-            console.print(f"  {name:24}{_shown(value)}", highlight=False)
+            for number, line in enumerate(_shown(value)):
+                console.print(f"  {'' if number else name:24}{line}", highlight=False, soft_wrap=True, markup=False)
     for name, items in figures["details"].items():
         for item in items:
-            console.print(f"  {name}: {item}", highlight=False, style="yellow")
+            console.print(f"  {name}: {item}", highlight=False, style="yellow", soft_wrap=True, markup=False)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any) -> Sequence[str]:
+    """Return a figure's lines: a list has one for each of its items."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {one}" for name, one in value.items() if one is not None) or "none"
-    return "; ".join(value) or "none" if isinstance(value, list) else str(value)
+        return [", ".join(f"{name} {one}" for name, one in value.items() if one is not None) or "none"]
+    return value or ["none"] if isinstance(value, list) else [f"{value:,}" if isinstance(value, int) else str(value)]

@@ -20,12 +20,15 @@ from abdrift.cli.drift_filter import (
     SiteOption,
 )
 from abdrift.cli.known import Known, known, near_to
+from abdrift.cli.looks import GREY
+from abdrift.clock import to_ms, wall_clock_ms
 from abdrift.facts.base import rfc3339
 from abdrift.facts.drift import Finding
 from abdrift.facts.governance import IgnoreRule
 from abdrift.kafka import KafkaSettings
 from abdrift.observed import named
 from abdrift.suggestions import ignore_rule
+from abdrift.timeline.entries import one_line
 from abdrift.topics import FLEET_DRIFT
 
 
@@ -61,9 +64,11 @@ def list_findings(
     if not chosen:
         typer.echo("Nothing is off course, as far as is known; `abdrift topics cat fleet.drift` shows the verdicts.")
         _hint(found, cluster)
-    console = Console(highlight=False, soft_wrap=True)
+    console, now_ms = looks.console(), wall_clock_ms()
     for finding in chosen:
-        _print(console, finding)
+        _print(console, finding, now_ms)
+    if chosen and console.is_terminal:
+        looks.say(console, Text("`abdrift drift show ID` shows one whole; the beginning of its id will do", style=GREY))
 
 
 def _chosen(found: Known, state: State, wanted: Filter) -> list[Finding]:
@@ -97,18 +102,24 @@ def said(rule: IgnoreRule) -> dict[str, Any]:
     return rule.model_dump(mode="json", exclude_defaults=True)
 
 
-def _print(console: Console, finding: Finding) -> None:
+def _print(console: Console, finding: Finding, now_ms: int) -> None:
     # Lines of its own, for an id must stay whole to be copied.
-    opened = f"{finding.state} since {rfc3339(finding.times.opened_at)}"
+    when = f"open since {rfc3339(finding.times.opened_at)}"
+    if finding.times.closed_at:
+        when = f"closed at {rfc3339(finding.times.closed_at)}: {finding.closed_because or 'over'}"
     about = named(finding.object.model_dump(mode="json"))
     symbol, colour = looks.DRIFTED if finding.state == "open" else looks.OVER
     line = Text(f"{symbol} ", style=colour).append(finding.finding_id, style="bold")
     line.append(f"  {finding.cluster.name}  ", style="default")
     line.append(finding.kind, style=looks.KINDS.get(finding.kind, "default"))
-    console.print(line.append(f"  {about}  {opened}", style="default"))
-    console.print(Text(f"    {' '.join(finding.message.split())}"))
+    looks.say(console, line.append(f"  {about}  {when}", style="default"))
+    looks.say(console, Text(one_line(finding.message)), indent=4)
+    if finding.managers:
+        made = f", {looks.ago(to_ms(finding.times.changed_at), now_ms)}" if finding.times.changed_at else ""
+        looks.say(console, Text(f"by {', '.join(finding.managers)}{made}"), indent=4)
     if finding.recurrences:
         times = "once" if finding.recurrences == 1 else f"{finding.recurrences} times"
-        console.print(Text(f"    came back {times} after it was corrected"))
+        looks.say(console, Text(f"came back {times} after it was corrected"), indent=4)
     if rule := ignore_rule(finding):
-        console.print(Text(f"    to ignore it, a policy may say  ignore: [{orjson.dumps(said(rule)).decode()}]"))
+        ignored = orjson.dumps(said(rule)).decode()
+        looks.say(console, Text(f"to ignore it, a policy may say  ignore: [{ignored}]"), indent=4)

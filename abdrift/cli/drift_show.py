@@ -98,8 +98,10 @@ class Shown:
         yield Text.assemble(symbol, (f" {f.kind}", f"bold {looks.KINDS.get(f.kind, '')}"), (about, "bold"))
         yield Text(f"  {one_line(f.message)}")
         yield Text(f"  {self._when()}")
+        if f.managers:
+            yield Text(f"  by {', '.join(f.managers)}", style="bold")
         yield Text(f"  id {f.finding_id}, revision {f.revision}", style=GREY)
-        if f.owner:
+        if f.owner and f.owner != f.object:
             at = f" at {short(f.applied_revision)}" if f.applied_revision else ""
             yield Text(f"  owned by {named(f.owner.model_dump())}{at}")
         if f.desired:
@@ -113,7 +115,7 @@ class Shown:
             yield Text(f"  held by a person until {f.held_until:%Y-%m-%d %H:%M:%S} UTC", style=AMBER)
         if f.recurrences:
             yield Text(f"  came back {f.recurrences} times after it was corrected", style=AMBER)
-        why = f": {f.reconcile_corrects_reason}" if f.reconcile_corrects_reason else ""
+        why = f", {f.reconcile_corrects_reason}" if f.reconcile_corrects_reason else ""
         yield Text(f"  would a reconcile correct it: {f.reconcile_corrects}{why}", style=GREY)
 
     def _when(self) -> str:
@@ -174,6 +176,9 @@ class Shown:
         if self.incident and self.incident["state"] == "open":
             return f"abdrift incident show {self.incident['incident_id'][:12]}    # it is one of many"
         what = last.what if last else ""
+        if f.kind == "suspended" and f.object == f.owner:
+            asked = f"flux resume {f.object.kind.lower()} {f.object.name} --namespace {f.object.namespace}"
+            return f"{asked}    # there, once whoever suspended it agrees"
         if what == "awaiting-approval":
             return f'abdrift command approve {f.finding_id} --reason "..."    # it waits for a person'
         if rule := ignore_rule(f):

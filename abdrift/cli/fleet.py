@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import orjson
 import typer
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +29,10 @@ _ROWS: Final = 10
 _SILENT_NAMED: Final = 5
 _WATCH_SECONDS: Final = 1.0
 _HEADINGS: Final = (*STATUSES, "drifted")
+_WIDE: Final = 86
+"""Columns that the tables' headings take in words; narrower, the symbols stand alone."""
+_LABELS: Final = 12
+"""Columns that stand before each line of what is said above the tables."""
 
 
 def register(app: typer.Typer) -> None:
@@ -126,11 +130,14 @@ class Status:
             "unreadable": fleet.unreadable,
         }
 
-    def __rich__(self) -> RenderableType:
-        """Return it for a terminal."""
-        return Group(*self._head(), *self._incidents(), *(table for label in self.labels for table in self._by(label)))
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield it for a terminal, as wide as that is."""
+        yield from self._head(options.max_width - _LABELS)
+        yield from self._incidents()
+        for label in self.labels:
+            yield from self._by(label, wide=options.max_width >= _WIDE)
 
-    def _head(self) -> Iterator[RenderableType]:
+    def _head(self, width: int) -> Iterator[RenderableType]:
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="bold", no_wrap=True)
         grid.add_column()
@@ -138,28 +145,36 @@ class Status:
             told = looks.ago(self.fleet.newest_ms or None, self.now_ms)
             text = f"! the newest fact about any cluster: {told}. What follows is as of then; now it is unknown."
             yield Text(text, style=f"bold {RED}")
-        grid.add_row("clusters", self._clusters())
-        grid.add_row("off course", self._drift())
+        grid.add_row("clusters", self._clusters(width))
+        grid.add_row("off course", self._drift(width))
+        grid.add_row("incidents", self._incident_counts())
         grid.add_row("commands", self._commands())
         grid.add_row("governor", self._governor())
         grid.add_row("evidence", self._evidence())
         yield grid
 
-    def _clusters(self) -> Text:
+    def _clusters(self, width: int) -> Text:
         counts = self.fleet.counts().get("", Counter())
-        text = Text(f"{counts['clusters']:,}")
+        parts = [Text(f"{counts['clusters']:,}")]
         for name in STATUSES:
             symbol, colour = looks.STATUS[name]
-            text.append(f"   {symbol} {counts[name]:,} {name}", style=colour if counts[name] else GREY)
-        return text
+            parts.append(Text(f"{symbol} {counts[name]:,} {name}", style=colour if counts[name] else GREY))
+        return looks.side_by_side(parts, width)
 
-    def _drift(self) -> Text:
+    def _drift(self, width: int) -> Text:
         drifted = self.fleet.counts().get("", Counter())["drifted"]
         if not self.fleet.drift():
             return Text("nothing, as far as is known", style=GREY)
-        text = Text(f"{looks.DRIFTED[0]} {looks.number(drifted, 'cluster')}:", style=looks.DRIFTED[1])
+        parts = [Text(f"{looks.DRIFTED[0]} {looks.number(drifted, 'cluster')}:", style=looks.DRIFTED[1])]
         for kind, count in self.fleet.drift().items():
-            text.append(f"  {count:,} {kind}", style=looks.KINDS.get(kind, ""))
+            parts.append(Text(f"{count:,} {kind}", style=looks.KINDS.get(kind, "")))
+        return looks.side_by_side([*parts, Text("(`abdrift drift list`)", style=GREY)], width)
+
+    def _incident_counts(self) -> Text:
+        is_open, known = len(self.fleet.open_incidents()), len(self.fleet.incidents)
+        text = Text(f"{looks.ALARM[0]} {is_open:,} open" if is_open else "none open", style=RED if is_open else "")
+        if over := known - is_open:
+            text.append(f"; {over:,} over (`abdrift incident list --state closed`)", style=GREY)
         return text
 
     def _commands(self) -> Text:
@@ -195,7 +210,7 @@ class Status:
         if (more := len(self.fleet.open_incidents()) - _ROWS) > 0:
             yield Text(f"  and {looks.number(more, 'more open incident')}: `abdrift incident list`", style=GREY)
 
-    def _by(self, label: str) -> Iterator[RenderableType]:
+    def _by(self, label: str, *, wide: bool) -> Iterator[RenderableType]:
         groups = self.fleet.counts(label)
         if set(groups) <= {""}:
             return
@@ -205,7 +220,7 @@ class Status:
         table.add_column("clusters", justify="right", no_wrap=True)
         for name in _HEADINGS:
             symbol, colour = looks.STATUS.get(name, looks.DRIFTED)
-            table.add_column(f"{symbol} {name}", justify="right", style=colour, no_wrap=True)
+            table.add_column(f"{symbol} {name}" if wide else symbol, justify="right", style=colour, no_wrap=True)
         for name in worst[: self.rows]:
             counts = groups[name]
             table.add_row(name or "(none)", f"{counts['clusters']:,}", *(f"{counts[h]:,}" for h in _HEADINGS))

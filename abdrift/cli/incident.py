@@ -16,7 +16,7 @@ from abdrift.cli import looks
 from abdrift.cli.fleet import incident_line
 from abdrift.cli.kafka import with_kafka
 from abdrift.cli.known import known
-from abdrift.cli.looks import AMBER, GREY
+from abdrift.cli.looks import AMBER, GREY, RED
 from abdrift.clock import parse_rfc3339_ms, to_ms, wall_clock_ms
 from abdrift.facts.incidents import Incident, IncidentMember, IncidentState
 from abdrift.kafka import KafkaSettings
@@ -53,15 +53,20 @@ def list_incidents(
     events = (change.event() for change in asyncio.run(known(kafka)).changes(FLEET_INCIDENTS))
     told = [event["data"] for event in events if event]
     chosen = sorted((each for each in told if state in (State.ALL, each["state"])), key=_gravity)
+    console, now_ms = looks.console(), wall_clock_ms()
     if as_json:
         typer.echo(orjson.dumps(chosen))
         return
     if not chosen:
-        typer.echo(f"No {'' if state is State.ALL else state + ' '}incident is known.")
-    console = looks.console()
+        over = f" {len(told):,} over: `abdrift incident list --state closed`." if told and state is State.OPEN else ""
+        looks.say(console, Text(f"No {'' if state is State.ALL else state + ' '}incident is known.{over}"))
     for each in chosen:
-        console.print(incident_line(each, wall_clock_ms()))
-        console.print(Text(f"    {one_line(each['title'])}"))
+        looks.say(console, _head(each, now_ms))
+        looks.say(console, Text(one_line(each["title"])), indent=4)
+    if chosen and console.is_terminal:
+        looks.say(
+            console, Text("`abdrift incident show ID` shows one whole; the beginning of its id will do", style=GREY)
+        )
 
 
 def show(
@@ -78,6 +83,20 @@ def show(
         return
     found = Incident.model_validate(event["data"])
     looks.console().print(Shown(found, event["data"], wall_clock_ms(), None if every else _MEMBERS))
+
+
+def _head(incident: Mapping[str, Any], now_ms: int) -> Text:
+    """Return an incident's id, how grave it is, how far it reaches and since when; its title says the cause."""
+    radius, is_open = incident["blast_radius"], incident["state"] == "open"
+    text = Text()
+    text.append(*(looks.ALARM if is_open else looks.OVER)).append(f" {incident['incident_id']}", style="bold")
+    text.append(f"  {incident['severity']}", style=RED if incident["severity"] == "critical" else AMBER)
+    opened = looks.ago(parse_rfc3339_ms(incident["opened_at"]), now_ms)
+    if is_open:
+        return text.append(f"  {looks.number(radius['clusters'], 'cluster')}, opened {opened}")
+    closed = looks.ago(parse_rfc3339_ms(incident.get("closed_at")), now_ms)
+    ended = f"closed {closed}: {incident.get('closed_because') or 'over'}"
+    return text.append(f"  {looks.number(radius['clusters_ever'], 'cluster')}, opened {opened}, {ended}", style=GREY)
 
 
 def _gravity(incident: Mapping[str, Any]) -> tuple[bool, int, str]:

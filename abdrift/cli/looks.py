@@ -1,12 +1,15 @@
 """How the terminal shows facts: symbols that can be told apart without colour, ages, values and differences. Pure."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, Final, cast
 
 import orjson
 import yaml
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -44,17 +47,47 @@ ENTRIES: Final = {
 """A symbol for each kind of a timeline's entries."""
 _OPS: Final = {"add": "added", "remove": "removed", "replace": "changed"}
 _FILE_COLUMNS: Final = 200
+_BETWEEN: Final = "   "
 _CONTEXT_LINES: Final = 3
 _MOST_LINES: Final = 60
 """Of one field: a ConfigMap may hold a whole program."""
+_PADDING: Final = re.compile(r" +$", re.MULTILINE)
+
+
+class _Unpadded:
+    """Standard output without what tables fill their lines up with, for files, pipes and narrow windows after them."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(_PADDING.sub("", text))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 def console() -> Console:
     """Return a console for facts: as wide as the terminal; in a file or a pipe no window bounds its lines."""
     made = Console(highlight=False)
-    if not made.is_terminal:
-        made.width = max(made.width, _FILE_COLUMNS)
-    return made
+    if made.is_terminal:
+        return made
+    return Console(highlight=False, file=cast("IO[str]", _Unpadded()), width=max(made.width, _FILE_COLUMNS))
+
+
+def say(console: Console, text: Text, *, indent: int = 0) -> None:
+    """Print a text: on a terminal broken between words, in a file or a pipe one line however long."""
+    shown = Padding(text, (0, 0, 0, indent), expand=False) if console.is_terminal else Text(" " * indent) + text
+    console.print(shown, soft_wrap=not console.is_terminal)
+
+
+def side_by_side(parts: Sequence[Text], width: int) -> Text:
+    """Return parts on as few lines as they fit on, none broken in itself."""
+    text, used = Text(), 0
+    for part in parts:
+        if used and used + len(_BETWEEN) + part.cell_len > width:
+            text, used = text.append("\n"), 0
+        elif used:
+            text, used = text.append(_BETWEEN), used + len(_BETWEEN)
+        text, used = text.append_text(part), used + part.cell_len
+    return text
 
 
 def entries(told: Iterable[Entry], *, fields: int = 0) -> Table:

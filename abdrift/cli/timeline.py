@@ -20,7 +20,7 @@ from abdrift.facts.base import rfc3339
 from abdrift.fleetstate import PLACES, Cluster, Fleet
 from abdrift.kafka import KafkaSettings
 from abdrift.timeline import Entry, reading
-from abdrift.timeline.entries import short
+from abdrift.timeline.entries import short, took
 
 _FIELDS: Final = 3
 """How many changed fields are shown of each finding; `drift show` shows all."""
@@ -97,7 +97,7 @@ def heading(fleet: Fleet, name: str, now_ms: int) -> Iterator[Text]:
     symbol, colour = looks.STATUS[cluster.status]
     line = Text.assemble((name, "bold"), "  ", (f"{symbol} {cluster.status}", colour))
     if cluster.since_ms is not None:
-        line.append(f" since {looks.ago(cluster.since_ms, now_ms)}")
+        line.append(f" for {took(max(0, now_ms - cluster.since_ms))}")
     if cluster.open:
         line.append(f"  {looks.DRIFTED[0]} {looks.number(len(cluster.open), 'open finding')}", style=looks.DRIFTED[1])
     yield line
@@ -109,7 +109,7 @@ def heading(fleet: Fleet, name: str, now_ms: int) -> Iterator[Text]:
         yield Text(f"  {reason}", style=colour)
     for owner in sorted(cluster.owners.values(), key=lambda each: each.name):
         why = f": {', '.join(owner.reasons)}" if owner.reasons else ""
-        paused = ", suspended" if owner.is_suspended else ""
+        paused = ", suspended" if owner.is_suspended and "suspended" not in owner.reasons else ""
         yield Text(f"  {owner.name} at {short(owner.applied or 'nothing')}, {owner.verdict}{why}{paused}", style=GREY)
 
 

@@ -139,8 +139,9 @@ async def _up(spec: PipelineSpec, policy: Policy | None, console: Console | None
             await publish_policy(pipeline.kafka, pipeline.keyring, policy)
         show.enter(f"acting by policy {policy.name}" if policy else "observing only")
         page = await stack.enter_async_context(page_beside(pipeline.kafka, wanted=web))
-        follow_drift = f"{program()} topics cat fleet.drift --follow --kafka {pipeline.kafka.bootstrap_servers}"
-        show.hint = "   ".join(filter(None, (page, follow_drift, "Ctrl-C stops")))
+        # What comes last is cut off where the terminal is narrow.
+        kafka, look = f"export ABDRIFT_KAFKA={pipeline.kafka.bootstrap_servers}", f"then {program()} fleet status"
+        show.hint = "   ".join(filter(None, (page, kafka, "Ctrl-C stops", look)))
         if console is None:
             where = f"{show.hint}\nLogs: {spec.data_dir}/logs"
             Console(stderr=True).print(where, markup=False, highlight=False, soft_wrap=True)

@@ -23,6 +23,7 @@ from abdrift.clock import parse_rfc3339_ms
 from abdrift.observed import Observed, named, percentiles
 
 _RESULTS: Final = {"corrected": GREEN, "accepted": CYAN, "handled-not-corrected": AMBER}
+_LEFT_ALONE: Final = frozenset({"refused", "observed", "deferred"})
 _ENDED: Final = {"waiting": ("?", MAGENTA), "refused": ("-", AMBER)}
 
 _SHORT_KINDS: Final = {
@@ -48,6 +49,8 @@ _BORDERS: Final = 2
 _PATH_PARTS: Final = 3
 _NARROW_ROWS: Final = 3
 _MINUTE_SECONDS: Final = 60
+_GLUE: Final = "\N{NO-BREAK SPACE}"
+"""Between a count and what it counts: no line is broken there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ def _top(scene: Scene, width: int, rows: int) -> list[_Part]:
     """Return the fleet and the figures: side by side where there is room for both."""
     figures = _figures(scene)
     if width < _WIDE:
-        fleet = [*_fleet(scene, width - 4, min(rows, _NARROW_ROWS)), _legend(scene)]
+        fleet = [*_fleet(scene, width - 4, min(rows, _NARROW_ROWS)), _legend(scene), _workloads(scene)]
         lines = _joined(figures, width - 2)
         return [
             _Part(_panel(_LINES.join(fleet), "fleet", len(fleet) + _BORDERS), len(fleet) + _BORDERS),
@@ -154,7 +157,8 @@ def _top(scene: Scene, width: int, rows: int) -> list[_Part]:
     for name, value in figures.items():
         for number, line in enumerate(textwrap.wrap(value, _FIGURES_WIDTH - _LABEL_WIDTH - 6)):
             table.add_row("" if number else name, line)
-    fleet = [*_fleet(scene, width - _FIGURES_WIDTH - 4, max(1, min(rows, table.row_count - 2))), Text(), _legend(scene)]
+    dots = _fleet(scene, width - _FIGURES_WIDTH - 4, max(1, min(rows, table.row_count - 3)))
+    fleet = [*dots, Text(), _legend(scene), _workloads(scene)]
     height = max(len(fleet), table.row_count) + _BORDERS
     both = Table.grid(expand=True)
     both.add_column(ratio=1)
@@ -236,7 +240,7 @@ def _columns(blocks: Sequence[Text], width: int, rows: int = 0) -> list[Text] | 
 def _legend(scene: Scene) -> Text:
     counts = Counter(scene.seen.clusters.get(cluster, "unknown") for cluster in scene.sites)
     drifted = {finding["cluster"]["name"] for finding in scene.seen.open_findings}
-    legend = Text(no_wrap=True, overflow="ellipsis")
+    legend = Text("clusters   ", style=GREY, no_wrap=True, overflow="ellipsis")
     for status, (mark, colour) in STATUS.items():
         legend.append(f"{mark} {counts[status]} {status}  ", style=colour)
     legend.append(f"{DRIFTED[0]} {len(drifted)} off course", style=DRIFTED[1])
@@ -245,11 +249,19 @@ def _legend(scene: Scene) -> Text:
     return legend
 
 
+def _workloads(scene: Scene) -> Text:
+    counts = scene.seen.workloads
+    line = Text("workloads  ", style=GREY, no_wrap=True, overflow="ellipsis")
+    for status, (mark, colour) in STATUS.items():
+        line.append(f"{mark} {counts[status]:,} {status}  ", style=colour)
+    return line
+
+
 def _figures(scene: Scene) -> dict[str, str]:
     seen = scene.seen
-    kinds = ", ".join(f"{count} {kind}" for kind, count in seen.finding_kinds().items())
-    results = ", ".join(f"{count} {result}" for result, count in seen.outcome_results().items())
-    waiting = f", {len(seen.awaiting)} waiting for a person" if seen.awaiting else ""
+    kinds = ", ".join(f"{count}{_GLUE}{kind}" for kind, count in seen.finding_kinds().items())
+    results = ", ".join(f"{count}{_GLUE}{result}" for result, count in seen.outcome_results().items())
+    waiting = f", {len(seen.awaiting)}{_GLUE}waiting for a person" if seen.awaiting else ""
     figures = dict(scene.figures)
     figures["findings"] = f"{len(seen.findings)} ({len(seen.open_findings)} open)"
     if kinds:
@@ -318,7 +330,7 @@ def _found(scene: Scene, rows: int, *, wide: bool) -> Table:
     table.add_column("what", ratio=1, no_wrap=True, overflow="ellipsis")
     if wide:
         table.add_column("by", width=17, no_wrap=True, overflow="ellipsis")
-        table.add_column("now", min_width=18, no_wrap=True)
+        table.add_column("now", min_width=18, max_width=26, no_wrap=True, overflow="ellipsis")
     ordered = sorted(
         scene.seen.findings.values(),
         key=lambda f: (f["state"] == "open", _ms(f["times"], "closed_at") or _ms(f["times"], "opened_at") or 0),
@@ -379,7 +391,9 @@ def _named(reference: Mapping[str, Any]) -> str:
 
 def _answers(seen: Observed) -> dict[str, Text]:
     """Return what is being done about each finding, by its id."""
-    answers = {first: Text("waits for a person", style=MAGENTA) for first in seen.awaiting}
+    left = ((each, decision) for each, decision in seen.decided.items() if decision["result"] in _LEFT_ALONE)
+    answers = {each: Text(f"- {decision['reasons'][0]['code']}", style=AMBER) for each, decision in left}
+    answers.update({first: Text("waits for a person", style=MAGENTA) for first in seen.awaiting})
     for command_id, command in seen.commands.items():
         outcome = seen.outcomes.get(command_id)
         result = outcome["result"] if outcome else "commanded"

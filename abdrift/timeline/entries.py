@@ -96,7 +96,7 @@ def commit_words(commit: Mapping[str, Any] | None) -> str:
     """Return a commit's message and author as one says them; nothing where neither is known."""
     if not commit:
         return ""
-    said = f'"{one_line(commit["message"])}"' if commit.get("message") else ""
+    said = f"“{one_line(commit['message'])}”" if commit.get("message") else ""
     by = f"by {commit['author']}" if commit.get("author") else ""
     return " ".join(part for part in (said, by) if part)
 

@@ -32,6 +32,13 @@ EVIDENCE = {
         }
     ],
 }
+OWNER = {
+    "group": "kustomize.toolkit.fluxcd.io",
+    "version": "v1",
+    "kind": "Kustomization",
+    "namespace": "flux-system",
+    "name": "apps",
+}
 INCIDENT = {"incident_id": "0123456789abcdef", "state": "open", "title": "a bad revision", "changed_at": stamp(NOW_MS)}
 
 
@@ -51,6 +58,7 @@ def test_all_that_is_known_of_it_is_shown() -> None:
         "◆ changed  Deployment web/of-f1  in edge-1",
         "  2 fields differ",
         "  opened 60 s ago, open",
+        "  by kubectl-edit",
         "  id f1, revision 1",
         "  owned by Kustomization flux-system/apps",
         "  should be at main@bbbbbbb by Kari",
@@ -106,7 +114,7 @@ def test_what_makes_it_special_is_said() -> None:
         "contested",
         "held by a person until 2027-01-15 09:00:00 UTC",
         "came back 3 times",
-        "would a reconcile correct it: no: it is suspended",
+        "would a reconcile correct it: no, it is suspended",
         "and 7 more fields",
         "nothing, as far as is known",
     ):
@@ -121,6 +129,12 @@ NEXT: dict[str, tuple[dict[str, Any], tuple[Entry, ...], dict[str, Any] | None, 
     "keeps-coming-back": ({"recurrences": 2}, (), None, "abdrift policy apply FILE"),
     "nothing-was-done": ({}, (), None, "abdrift policy check FILE"),
     "only-observed": ({}, (entry(Kind.GOVERNOR, "observed"),), None, "abdrift policy check FILE"),
+    "suspended": (
+        {"kind": "suspended", "object": OWNER, "owner": OWNER},
+        (entry(Kind.GOVERNOR, "refused"),),
+        None,
+        "flux resume kustomization apps --namespace flux-system",
+    ),
     "refused": ({}, (entry(Kind.GOVERNOR, "refused"),), None, "abdrift timeline edge-1"),
 }
 

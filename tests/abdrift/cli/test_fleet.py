@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import orjson
 import pytest
+from rich.console import Console
 
 from abdrift.cli.fleet import Status
 from abdrift.fleetstate import STALE_AFTER_MS, Fleet
@@ -36,11 +39,12 @@ def fleet() -> Fleet:
 def test_it_can_be_read_without_colour(fleet: Fleet) -> None:
     assert printed(Status(fleet, START_MS + 60_000)).splitlines() == [
         "clusters    3   ● 1 healthy   ◐ 0 degraded   ▲ 0 failing   ○ 2 unknown",
-        "off course  ◆ 1 cluster:  1 changed",
+        "off course  ◆ 1 cluster:   1 changed   (`abdrift drift list`)",
+        "incidents   ✖ 1 open",
         "commands    0 in flight; in the last hour: none ended",
         "governor    ! stopped, 60 s ago: a surge (`abdrift command thaw`)",
         "evidence    newest fact 60 s ago; ○ 1 agent silent: edge-2 60 s ago",
-        '✖ i1  critical  2 clusters  git-revision main@bbbbbbb "Raise the limit" by Kari  60 s ago',
+        "✖ i1  critical  2 clusters  git-revision main@bbbbbbb “Raise the limit” by Kari  60 s ago",
         "",
         "site            clusters  ● healthy  ◐ degraded  ▲ failing  ○ unknown  ◆ drifted",
         "site-1                 1          1           0          0          0          1",
@@ -50,6 +54,26 @@ def test_it_can_be_read_without_colour(fleet: Fleet) -> None:
         "environment     clusters  ● healthy  ◐ degraded  ▲ failing  ○ unknown  ◆ drifted",
         "prd                    3          1           0          0          2          1",
     ]
+
+
+def test_a_narrow_terminal_has_every_number_whole(fleet: Fleet) -> None:
+    console = Console(file=io.StringIO(), width=60, highlight=False)
+    with console.capture() as captured:
+        console.print(Status(fleet, START_MS + 60_000))
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    assert lines[:3] == [
+        "clusters    3   ● 1 healthy   ◐ 0 degraded   ▲ 0 failing",
+        "            ○ 2 unknown",
+        "off course  ◆ 1 cluster:   1 changed",
+    ]
+    assert "site            clusters  ●  ◐  ▲  ○  ◆" in lines
+    assert "site-1                 1  1  0  0  0  1" in lines
+
+
+def test_incidents_that_are_over_are_counted(fleet: Fleet) -> None:
+    over = incident(World(), "i1", state="closed", opened_at=stamp(START_MS), revision=2)
+    fleet.take(change(FLEET_INCIDENTS, over))
+    assert "incidents   none open; 1 over (`abdrift incident list --state closed`)" in printed(Status(fleet, START_MS))
 
 
 def test_many_groups_are_cut_to_the_worst_unless_asked_for(fleet: Fleet) -> None:

@@ -64,12 +64,12 @@ def shown(every: bool = False, **given: Any) -> str:
 
 def test_it_tells_who_changed_what_how_far_it_reaches_and_where_it_began() -> None:
     assert shown().splitlines() == [
-        '✖ 0123456789abcdef  critical  2 clusters  git-revision main@bbbbbbb "Raise the limit" by Kari  60 s',
+        "✖ 0123456789abcdef  critical  2 clusters  git-revision main@bbbbbbb “Raise the limit” by Kari  60 s",
         "ago",
         "  main@bbbbbbb fails in 3 clusters",
         "",
         "cause         git-revision main@bbbbbbb",
-        '              "Raise the limit" by Kari, 60 s ago',
+        "              “Raise the limit” by Kari, 60 s ago",
         "              https://git.example/fleet.git",
         "reaches       2 clusters now, 3 at some time; 2 objects",
         "symptoms      2 failing",

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from abdrift.cli import looks
 from abdrift.timeline import Entry, Kind, Tone
@@ -123,3 +125,22 @@ AGES = {None: "never", NOW_MS - 1_500: "1.5 s ago", NOW_MS - 600_000: "10 min ag
 @pytest.mark.parametrize(("at_ms", "said"), AGES.items())
 def test_an_age_is_never_negative(at_ms: int | None, said: str) -> None:
     assert looks.ago(at_ms, NOW_MS) == said
+
+
+def test_in_a_pipe_lines_are_long_and_end_where_their_text_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    console, grid = looks.console(), Table.grid()
+    grid.add_row("a", "b" * 400)
+    grid.add_row("c", "d")
+    console.print(grid)
+    looks.say(console, Text("e " * 300 + "f"), indent=4)
+    lines = capsys.readouterr().out.splitlines()
+    assert "cd" in lines
+    assert not [line for line in lines if line.endswith(" ")]
+    assert lines[-1] == "    " + "e " * 300 + "f"
+
+
+def test_on_a_terminal_lines_are_broken_between_words() -> None:
+    console = Console(file=io.StringIO(), width=20, force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        looks.say(console, Text("Kustomization flux-system/apps"), indent=2)
+    assert captured.get().split("\n") == ["  Kustomization     ", "  flux-system/apps  ", ""]

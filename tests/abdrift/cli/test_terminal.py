@@ -133,7 +133,7 @@ def test_the_line_of_time_tells_why_and_what_was_done(governed: Governed) -> Non
     ]
     assert told["cluster"]["labels"] == {"site": "term-site"}
     shown = governed.run("timeline", NAME).stdout
-    assert 'Git is at main@bbbbbbb "Raise the limit" by Kari' in shown
+    assert "Git is at main@bbbbbbb “Raise the limit” by Kari" in shown
     assert "spec.replicas: 2 → 5" in shown
     assert "corrected in 1.0 s: reconcile of Kustomization flux-system/apps" in shown
 
@@ -168,7 +168,7 @@ def test_an_incident_is_listed_and_shown_with_its_commit(governed: Governed) -> 
     listed: Any = governed.json("incident", "list")
     (mine,) = [each for each in listed if each["incident_id"] == "term-incident"]
     assert mine["cause"]["commit"] == COMMIT
-    assert '"Raise the limit" by Kari' in governed.run("incident", "show", "term-i").stdout
+    assert "“Raise the limit” by Kari" in governed.run("incident", "show", "term-i").stdout
 
 
 def test_the_fleet_s_status_counts_the_cluster_where_it_is(governed: Governed) -> None:

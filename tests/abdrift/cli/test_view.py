@@ -106,6 +106,44 @@ def test_what_was_corrected_and_came_back_is_said_so(recurrences: int, said: str
     assert any(said in line for line in shown(scene(finding(recurrences=recurrences)), width=160))
 
 
+def decision(result: str, code: str) -> dict[str, Any]:
+    return {"result": result, "reasons": [{"code": code, "message": "why"}]}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"decided": {"f1": decision("refused", "verb-not-listed")}}, "- verb-not-listed"),
+        ({"decided": {"f1": decision("observed", "orphaned")}}, "- orphaned"),
+        ({"decided": {"f1": decision("commanded", "allowed")}}, ""),
+        ({"decided": {"f1": decision("deferred", "grace")}, "awaiting": {"f1": {}}}, "waits for a person"),
+    ],
+)
+def test_what_is_not_commanded_says_why(given: dict[str, Any], says: str) -> None:
+    what = scene(finding())
+    for name, value in given.items():
+        setattr(what.seen, name, value)
+    row = next(line for line in shown(what) if "edge-01" in line)
+    assert row.rstrip(" │").endswith(says or "kubectl-edit")
+
+
+@pytest.mark.parametrize(("width", "height"), [(140, 45), (80, 24)])
+def test_workloads_are_counted_by_health(width: int, height: int) -> None:
+    what = scene()
+    for name, degraded in (("a", 0), ("b", 2)):
+        what.seen.namespaces[name] = {"healthy": 600, "degraded": degraded, "failing": 1, "unknown": 0}
+    row = next(line for line in shown(what, width, height) if "workloads" in line)
+    assert "● 1,200 healthy  ◐ 2 degraded  ▲ 2 failing  ○ 0 unknown" in row
+
+
+def test_a_count_is_not_parted_from_what_it_counts() -> None:
+    kinds = [
+        finding(finding_id=f"f{n}", kind=kind, fields=[]) for n, kind in enumerate(("behind", "deleted", "failing"))
+    ]
+    text = "".join(line.split("││")[-1] for line in shown(scene(*kinds)) if "││" in line)
+    assert all(f"1\N{NO-BREAK SPACE}{each['kind']}" in text for each in kinds)
+
+
 def test_the_newest_open_findings_stand_above_closed_ones() -> None:
     closed = {"opened_at": "2026-01-01T00:00:01Z", "closed_at": "2026-01-01T00:00:29Z"}
     what = scene(

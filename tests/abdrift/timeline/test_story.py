@@ -220,7 +220,7 @@ def test_a_commit_is_named_wherever_it_becomes_known() -> None:
     ]
     assert (
         story_of(*events).told[0].text
-        == 'Kustomization flux-system/apps applied main@bbbbbbb "Raise the limit" by Kari'
+        == "Kustomization flux-system/apps applied main@bbbbbbb “Raise the limit” by Kari"
     )
 
 
@@ -231,7 +231,7 @@ def test_a_remote_s_move_is_told_to_those_who_follow_it() -> None:
     assert brief(story.take_head(first)) == ["git moved: Git is at main@aaaaaaa"]
     assert story.take_head(first) == [], "it is where it was"
     assert brief(story.take_head(Head(URL, REF, COMMIT, START_MS))) == [
-        'git moved: Git moved to main@bbbbbbb "Raise the limit" by Kari'
+        "git moved: Git moved to main@bbbbbbb “Raise the limit” by Kari"
     ]
 
 
