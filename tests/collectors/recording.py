@@ -15,6 +15,7 @@ from abdrift.signals.events import EventRow
 from abdrift.signals.objects import ObjectRow
 from abdrift.topics import DEAD_LETTERS
 from collectors.lanes import Spooled
+from tests.parts.waiting import WITHIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +64,9 @@ class Recording:
     def clear(self) -> None:
         self.rows.clear()
 
-    async def until(self, wanted: Callable[[ObjectRow], bool], what: str, within_seconds: float = 30) -> ObjectRow:
+    async def until(
+        self, wanted: Callable[[ObjectRow], bool], what: str, within_seconds: float = WITHIN_SECONDS
+    ) -> ObjectRow:
         """Return the first row that is wanted, waiting for it. Raises AssertionError, naming `what`."""
         try:
             async with asyncio.timeout(within_seconds):

@@ -23,6 +23,7 @@ from abdrift.topics import INVENTORY
 from collectors.delivery import Reconnecting, kafka_send
 from collectors.framing import Framer, FramerSettings, UnsendableError
 from collectors.git.followed import inventories
+from tests.parts.waiting import WITHIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,7 +66,7 @@ def row(number: int) -> ObjectRow:
 async def read(settings: clients.KafkaSettings, topic: str, rows: int) -> list[frames.Frame]:
     """Read frames until there are so many rows."""
     found: list[frames.Frame] = []
-    async with clients.consumer(settings, topic) as consumer, asyncio.timeout(20):
+    async with clients.consumer(settings, topic) as consumer, asyncio.timeout(WITHIN_SECONDS):
         while sum(frame.rows for frame in found) < rows:
             record = await consumer.getone()
             found.append(frames.decode(record.value, record.headers))
@@ -86,7 +87,7 @@ async def test_frames_arrive_once_and_in_order_though_the_broker_restarts(
             for number in range(50, 100):
                 await out.put(row(number), urgent=True)
             await kafka.astart()
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(WITHIN_SECONDS):
                 await out.flush()
             assert not out.dropped
     found = await read(settings, topic, 100)
@@ -116,7 +117,7 @@ async def test_a_producer_whose_sequence_has_a_hole_is_replaced(settings: client
             await out.deliver([row(0)])
             # As aiokafka does with a batch that it gives up since its partition has no leader.
             made[0]._txn_manager.increment_sequence_number(TopicPartition(topic, 0), 1)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(WITHIN_SECONDS):
                 await out.deliver([row(1)])
             await out.deliver([row(2)])
     assert len(made) == 2
@@ -144,7 +145,7 @@ async def test_inventories_are_read_from_the_beginning_and_for_good(settings: cl
         await producer.send_and_wait(topic, event.encode(), key=b"edge-1", partition=2)
         await producer.send_and_wait(topic, b"no event", key=b"edge-2", partition=2)
         reading = inventories(consumer, 3, topic=topic)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WITHIN_SECONDS):
             assert await anext(reading) == ("edge-1", inventory)
             await producer.send_and_wait(topic, None, key=b"edge-1", partition=2)
             assert await anext(reading) == ("edge-1", None)

@@ -62,7 +62,7 @@ def names(topic: RecordingTopic) -> list[str]:
 
 
 async def until_sent(topic: RecordingTopic, frames: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(topic.frames) < frames:  # noqa: ASYNC110  what is awaited must not know
             await asyncio.sleep(0.001)
 
@@ -186,7 +186,7 @@ async def test_a_full_buffer_holds_the_source_back(bound: dict[str, int]) -> Non
         await asyncio.sleep(0.02)
         assert not held.done()
         topic.gate.set()
-        await asyncio.wait_for(held, 5)
+        await asyncio.wait_for(held, 60)
     assert names(topic) == ["o0", "o1", "o2", "o3"]
     assert not out.dropped
 
@@ -194,7 +194,7 @@ async def test_a_full_buffer_holds_the_source_back(bound: dict[str, int]) -> Non
 async def test_a_row_larger_than_the_buffer_passes_alone() -> None:
     topic = RecordingTopic()
     async with framer(topic, buffer_bytes=1_000) as out:
-        await asyncio.wait_for(out.put(row(1, size_bytes=5_000)), 5)
+        await asyncio.wait_for(out.put(row(1, size_bytes=5_000)), 60)
     assert names(topic) == ["o1"]
 
 
@@ -275,7 +275,7 @@ async def test_a_lane_of_which_all_that_waited_is_withdrawn_goes_on() -> None:
         waits.cancel()
         topic.gate.set()
         await under_way
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await out.deliver([row(2)])
     assert names(topic) == ["o0", "o2"]
 

@@ -18,6 +18,6 @@ def read_topic(bootstrap_servers: str, topic: str) -> list[dict[str, Any]]:
         [programs.find("kcat"), "-C", "-b", bootstrap_servers, "-t", topic, "-o", "beginning", "-e", "-q", "-J"],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -94,7 +94,7 @@ class App:
             owner = await self.site.admin.get(self.owner)
             return bool(owner["status"].get("lastAppliedRevision") == revision and is_ready(owner))
 
-        await until(applied, f"{revision} is applied", 60)
+        await until(applied, f"{revision} is applied")
         return revision
 
     async def at_rest(self) -> Object:
@@ -105,7 +105,7 @@ class App:
             conditions = {c["type"]: c["status"] for c in owner.get("status", {}).get("conditions", [])}
             return None if conditions.get("Reconciling") == "True" or conditions.get("Ready") == "Unknown" else owner
 
-        return await until(settled, f"{self.owner.kind} {self.owner.name} is at rest", 60)
+        return await until(settled, f"{self.owner.kind} {self.owner.name} is at rest")
 
 
 async def deploy(site: Site, files: dict[str, str] | None = None, *, prune: bool = True) -> App:

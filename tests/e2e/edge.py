@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
+from aiokafka.structs import TopicPartition
 
 from abdrift import frames, provision
 from abdrift.broker import EmbeddedBroker
@@ -115,14 +116,19 @@ class Trial:
     async def delivered(self) -> list[Delivered]:
         """Return the frames in Kafka, partition by partition."""
         found = []
-        async with consumer(self._kafka, OBJECTS.name) as reading:
-            while records := await reading.getmany(timeout_ms=500):
-                found += [
-                    Delivered(frames.decode(r.value, r.headers), r.timestamp)
-                    for batch in records.values()
-                    for r in batch
-                ]
+        async with consumer(self._kafka) as reading:
+            partitions = [TopicPartition(OBJECTS.name, number) for number in range(PARTITIONS)]
+            reading.assign(partitions)
+            for partition, end in (await reading.end_offsets(partitions)).items():
+                while await reading.position(partition) < end:
+                    records = (await reading.getmany(partition, timeout_ms=500)).get(partition, ())
+                    found += [Delivered(frames.decode(r.value, r.headers), r.timestamp) for r in records]
         return found
+
+    async def is_listed(self) -> bool:
+        """Whether Kafka has a whole list of what is edited."""
+        rows = (row for each in await self.delivered() for row in rows_of(each.frame.batch))
+        return any((row.op, row.kind) == (Op.SYNCED, "ConfigMap") for row in rows)
 
 
 async def run(load: Load, folder: Path) -> dict[str, Any]:
@@ -152,7 +158,10 @@ async def _run(trial: Trial, load: Load, proxy: Proxy) -> dict[str, Any]:
         made = await edit(trial.cluster, load.edits_per_second, load.cut_seconds / 2)
         agent.kill()
         await agent.wait()
+    watching = set(_watches(trial.cluster))
     async with trial.agent() as agent:
+        # An edit that the first had not written to its disk is seen by the second's list, until the next edit.
+        await until(lambda: _watched_anew(trial.cluster, watching), "the agent watches again", AFTER_SECONDS)
         await asyncio.sleep(load.settle_seconds)
         made += await edit(trial.cluster, load.edits_per_second, load.cut_seconds / 2)
         async with trial.gateway():
@@ -195,8 +204,18 @@ async def edit(cluster: SimCluster, per_second: float, seconds: float) -> list[s
     return made
 
 
+def _watches(cluster: SimCluster) -> set[asyncio.Event]:
+    """Return what wakes the open watches of what is edited: one for each."""
+    return cluster.api.store.shelf(cluster.kind("ConfigMap")).wakers
+
+
+async def _watched_anew(cluster: SimCluster, before: set[asyncio.Event]) -> bool:
+    return bool(_watches(cluster) - before)
+
+
 async def _seen(trial: Trial, load: Load, proxy: Proxy) -> None:
     """Wait until the first lists have been sent."""
+    await until(trial.is_listed, "the objects that are edited are listed", AFTER_SECONDS)
 
     async def quiet() -> bool:
         before = proxy.passed_bytes
@@ -204,7 +223,6 @@ async def _seen(trial: Trial, load: Load, proxy: Proxy) -> None:
         return 0 < before == proxy.passed_bytes
 
     await until(quiet, "the first lists are sent", AFTER_SECONDS)
-    assert await trial.delivered()
 
 
 def judged(found: list[Delivered], edits: list[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from abdrift.kafka import KafkaSettings
 
 TOPIC_NAMES = tuple(topic.name for topic in TOPICS if topic.format is Format.CLOUDEVENT and topic is not FLEET_REDUCED)
-WITHIN_SECONDS = 90.0
+WITHIN_SECONDS = 180.0
 SHOWN = 40
 
 

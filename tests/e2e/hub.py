@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collectors.lanes import Headers
 
 PARTITIONS = 64
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

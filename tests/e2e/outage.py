@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 HMAC_KEY = b"a key that both know"
 POLL_SECONDS = 0.25
 SETTLED_WITHIN_SECONDS = 120.0
-ON_ITS_WAY_SECONDS = 2.0
+ON_ITS_WAY_SECONDS = 4.0
 """In which an answer reaches its sender that was given just before Kafka went."""
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tests.parts.discovery import Ref
 
 LOG_TAIL_BYTES = 2_000
-STARTED_WITHIN_SECONDS = 90.0
+STARTED_WITHIN_SECONDS = 180.0
 AGAIN_SECONDS = 8.0
 
 

@@ -91,7 +91,7 @@ async def autoscaled(stack: Stack, app: App) -> None:
     async def scaled() -> bool:
         return bool((await app.site.admin.get(app.web))["spec"]["replicas"] == 3)
 
-    await until(scaled, "the autoscaler has scaled", 30)
+    await until(scaled, "the autoscaler has scaled")
 
 
 async def pruned_and_recreated(stack: Stack, app: App) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.parts.guard import Guard
 
-CALL_SECONDS = 30.0
+CALL_SECONDS = 120.0
 MESSAGE_MAX_BYTES = 64 * 1024 * 1024
 KEYS = {"Enter": 13, "Escape": 27, "PageDown": 34, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowDown": 40, "Tab": 9}
 """Windows' codes of keys, which the protocol asks for."""

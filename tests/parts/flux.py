@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.parts.control_plane import FLUX_NAMESPACE
 from tests.parts.loopback import HOST, answers
 from tests.parts.process import Part, Program
-from tests.parts.waiting import until
+from tests.parts.waiting import WITHIN_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,7 +106,7 @@ def is_ready(obj: Object | None) -> bool:
     return bool(obj["status"].get("observedGeneration") == obj["metadata"]["generation"])
 
 
-async def wait_ready(api: KubeApi, ref: Ref, within_seconds: float = 60) -> Object:
+async def wait_ready(api: KubeApi, ref: Ref, within_seconds: float = WITHIN_SECONDS) -> Object:
     """Return the Flux object once it is Ready. Raises `AssertionError` with its last conditions."""
 
     async def ready() -> Object | None:
@@ -126,7 +126,7 @@ async def request_reconcile(api: KubeApi, ref: Ref) -> str:
     return value
 
 
-async def reconcile(api: KubeApi, ref: Ref, within_seconds: float = 60) -> Object:
+async def reconcile(api: KubeApi, ref: Ref, within_seconds: float = WITHIN_SECONDS) -> Object:
     """Ask for a reconcile and return the object once the request was handled, whatever came of it."""
     value = await request_reconcile(api, ref)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import random
 import socket
 import urllib.error
@@ -13,30 +14,67 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HOST = "127.0.0.1"
-# Below Linux' range for outgoing connections, so that none can take a port while its owner is being restarted.
-PORTS = range(20_000, 32_000)
+# Below Linux' range for outgoing connections and below what `abdrift.broker.ports` chooses from, so that neither can
+# take a port while its owner is not started yet, or is being restarted.
+PORTS = range(7_000, 10_000)
 PROBE_TIMEOUT_SECONDS = 2
 
 
 class Ports:
-    """Hands out free ports, each once: neighbours from a random start, so that two runs seldom meet."""
+    """Hands out free ports, each to one process of this machine, and there once: neighbours from a random start."""
 
     def __init__(self) -> None:
         start = random.randrange(len(PORTS))
         self._candidates: Iterator[int] = iter([*PORTS[start:], *PORTS[:start]])
 
     def take(self) -> int:
-        """Return a port that nobody listens on now. Raises `RuntimeError` when all were tried."""
+        """Return a port that nobody listens on now, and that nobody else is given while this process lives.
+
+        Raises `RuntimeError` when all were tried.
+        """
         for port in self._candidates:
-            with socket.socket() as listener:
-                # As servers do: a port whose last connections are only waiting out their time is free.
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    listener.bind((HOST, port))
-                except OSError:
-                    continue
+            if _is_free(port) and _is_reserved(port):
                 return port
         raise RuntimeError(f"found no free port of {HOST} in {PORTS.start}-{PORTS.stop - 1}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        # As servers do: a port whose last connections are only waiting out their time is free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _is_reserved(port: int) -> bool:
+    """Reserve a port for this process, and tell whether nobody else had.
+
+    What stands for it is a name of the kernel's, which ends with the process: no file is left behind, and tests that
+    run side by side meet at no port that one of them has been given and does not listen on yet.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
+        try:
+            name.bind(f"\0abdrift-tests-port-{port}")
+        except OSError:
+            return False
+        name.detach()  # left open until the process ends
+        return True
+
+
+def listens(port: int) -> Callable[[], bool]:
+    """Return a check of whether a connection to a port is taken now."""
+
+    def check() -> bool:
+        try:
+            with socket.create_connection((HOST, port), timeout=PROBE_TIMEOUT_SECONDS):
+                return True
+        except OSError:
+            return False
+
+    return check
 
 
 def answers(url: str, context: ssl.SSLContext | None = None) -> Callable[[], bool]:
@@ -51,7 +89,7 @@ def answers(url: str, context: ssl.SSLContext | None = None) -> Callable[[], boo
         try:
             with opener.open(url, timeout=PROBE_TIMEOUT_SECONDS) as response:
                 return bool(response.status == 200)
-        except (urllib.error.URLError, OSError):
+        except (urllib.error.URLError, http.client.HTTPException, OSError):
             return False
 
     return check

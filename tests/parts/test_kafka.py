@@ -31,8 +31,8 @@ async def create_topic(bootstrap_servers: str) -> None:
 def test_kafka_keeps_its_records_and_its_address_through_a_crash(kafka: EmbeddedBroker) -> None:
     asyncio.run(create_topic(kafka.bootstrap_servers))
     kcat = [str(programs.find("kcat")), "-b", kafka.bootstrap_servers, "-t", TOPIC]
-    subprocess.run([*kcat, "-P"], input="kept\n", text=True, check=True, timeout=30)
+    subprocess.run([*kcat, "-P"], input="kept\n", text=True, check=True, timeout=120)
     kafka.kill()
     kafka.start()
-    read = subprocess.run([*kcat, "-C", "-e", "-q"], capture_output=True, text=True, check=True, timeout=30)
+    read = subprocess.run([*kcat, "-C", "-e", "-q"], capture_output=True, text=True, check=True, timeout=120)
     assert read.stdout == "kept\n"

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WITHIN_SECONDS = 30.0
+WITHIN_SECONDS = 120.0
+"""Several times what anything takes that is waited for, on a machine that does much else."""
 POLL_SECONDS = 0.05
 
 

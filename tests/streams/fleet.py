@@ -17,6 +17,7 @@ from abdrift.signals.objects import OBJECTS, Op, columns_of
 from abdrift.simulation import FleetSpec, SimulatedFleet
 from collectors.kubernetes import Agent, KubernetesConfig
 from tests.collectors.recording import Recording
+from tests.parts.waiting import WITHIN_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +83,6 @@ async def _reconciled(seen: Recording, owner: str) -> None:
     def rows() -> int:
         return sum(row.op == Op.MODIFIED and row.name == owner for row in seen.objects)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN_SECONDS):
         while rows() < _RECONCILE_ROWS:  # noqa: ASYNC110  the recording tells of rows, not of their number
             await asyncio.sleep(0.02)

@@ -82,7 +82,7 @@ async def test_what_differs_is_said_and_left_alone(settings: KafkaSettings) -> N
     await provision.create(settings, partitions=PARTITIONS, replication=1)
     async with admin(settings) as client:
         await client.create_partitions({FLEET_DRIFT.name: NewPartitions(total_count=PARTITIONS + 1)})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while (await found(settings))[FLEET_DRIFT.name].partitions == PARTITIONS:  # noqa: ASYNC110  likewise
             await asyncio.sleep(0.1)
     state = (await found(settings, partitions=PARTITIONS))[FLEET_DRIFT.name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -61,7 +60,7 @@ def start_agent(observer: Path) -> Callable[..., AbstractAsyncContextManager[tup
         agent = Agent(config, seen, masker=Masker(b"k" * 32), clock=wall_clock_ms, rng=random.Random(1))
         agent.start()
         try:
-            await asyncio.wait_for(synced(seen), 30)
+            await synced(seen)
             yield agent, seen
         finally:
             await agent.stop()

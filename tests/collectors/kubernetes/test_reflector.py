@@ -64,7 +64,7 @@ async def test_a_version_that_is_forgotten_at_once_is_not_asked_for_in_a_tight_l
     config = KubernetesConfig(cluster="edge")
     reflector = Reflector(api, Target("/api/v1/pods", {}), Silent(), config, lambda: 0, backoff)
     running = asyncio.create_task(reflector.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await api.enough.wait()
     running.cancel()
     with suppress(asyncio.CancelledError):
@@ -125,7 +125,7 @@ async def test_a_refusal_counts_unless_the_server_has_just_come_back(
     config = KubernetesConfig(cluster="edge")
     backoff = Counted(0.1, 1, random.Random(1))
     running = asyncio.create_task(Reflector(api, Target("/", {}), handler, config, lambda: 0, backoff).run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await api.open.wait()
     running.cancel()
     with suppress(asyncio.CancelledError):

@@ -21,7 +21,7 @@ async def test_who_finds_no_room_waits_for_others_to_be_done() -> None:
             if until:
                 await until.wait()
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(work("first", 8, may_end))
         await asyncio.sleep(0)
         waiting = group.create_task(work("larger than what is left", 3))
@@ -36,7 +36,7 @@ async def test_who_finds_no_room_waits_for_others_to_be_done() -> None:
 
 async def test_what_is_larger_than_the_room_takes_all_of_it() -> None:
     room = Room(10)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         for _ in range(2):
             async with room.taken(1_000):
                 pass
@@ -54,7 +54,7 @@ async def test_room_is_free_again_after_a_failure_and_a_cancelled_wait() -> None
 
     with pytest.raises(RuntimeError):
         await fail()
-    async with asyncio.timeout(10), room.taken(10):
+    async with asyncio.timeout(60), room.taken(10):
         pass
 
 

@@ -33,7 +33,7 @@ from tests.parts import build, pki, programs
 from tests.parts.guard import Guard
 from tests.parts.loopback import HOST, Ports
 from tests.parts.versions import GO_LUMBER
-from tests.parts.waiting import until
+from tests.parts.waiting import WITHIN_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -82,7 +82,7 @@ class Ours:
     async def _records(self, topic: str) -> list[Any]:
         """Return all records up to the end."""
         found: list[Any] = []
-        async with clients.consumer(self.settings) as consumer, asyncio.timeout(30):
+        async with clients.consumer(self.settings) as consumer, asyncio.timeout(WITHIN_SECONDS):
             partitions = [TopicPartition(self.names[topic], number) for number in range(PARTITIONS)]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)

@@ -18,6 +18,7 @@ from abdrift.signals import alerts
 from abdrift.topics import ALERTS
 from tests.parts.loopback import HOST, answers
 from tests.parts.process import Part, Program
+from tests.parts.waiting import WITHIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from abdrift.signals.alerts import AlertRow
     from tests.parts.guard import Guard
     from tests.parts.loopback import Ports
-
-WITHIN_SECONDS = 60
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from aiokafka.admin import NewTopic
 from abdrift import frames
 from abdrift import kafka as clients
 from abdrift.signals import objects
+from tests.parts.waiting import WITHIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ class Sender:
         self._program.wait()
 
     def finish(self) -> None:
-        self._program.communicate(timeout=60)
+        self._program.communicate(timeout=2 * WITHIN_SECONDS)
         assert self._program.returncode == 0
 
 
@@ -77,7 +78,7 @@ async def test_an_agent_that_is_cut_off_and_killed_delivers_everything_in_order(
     await asyncio.to_thread(sender.finish)
 
     found: list[frames.Frame] = []
-    async with clients.consumer(settings, topic) as consumer, asyncio.timeout(60):
+    async with clients.consumer(settings, topic) as consumer, asyncio.timeout(WITHIN_SECONDS):
         while len(names := list(rows_by_sequence(found))) < 120:
             record = await consumer.getone()
             found.append(frames.decode(record.value, record.headers))
