@@ -2,7 +2,8 @@
 
 Facts pass with their own id, subject and type. Values of fields stay behind: nobody decides by them, and they are
 most of a finding's bytes. A policy lies in every partition; the copy of the first one passes. Of health, that of
-clusters passes, and that of nodes while they fail and once when they no longer do.
+clusters passes, and that of nodes, and of workloads that failed with a revision, while they fail and once when they no
+longer do.
 """
 
 from collections.abc import Mapping
@@ -34,8 +35,8 @@ _FORGETTING = (FLEET_INVENTORY.name, FLEET_DRIFT.name)
 """Topics whose tombstones mean something to the steps behind; the other topics' keys could be taken for theirs."""
 
 
-class FailingNode(msgspec.Struct, frozen=True):
-    """A node whose failure was passed on, under its resource id."""
+class Failing(msgspec.Struct, frozen=True):
+    """A node or workload whose failure was passed on, under its resource id."""
 
 
 class ReduceStep:
@@ -51,11 +52,11 @@ class ReduceStep:
         FLEET_OUTCOMES,
     )
     writes: tuple[Topic, ...] = (FLEET_REDUCED,)
-    cell_type = FailingNode
+    cell_type = Failing
 
-    def process(self, cells: Mapping[str, FailingNode], batch: Batch) -> Result[FailingNode]:
+    def process(self, cells: Mapping[str, Failing], batch: Batch) -> Result[Failing]:
         """Return the facts to forward, in the order they came."""
-        failing: Overlay[FailingNode] = Overlay(cells)
+        failing: Overlay[Failing] = Overlay(cells)
         facts: list[Outgoing] = []
         refused: list[Refused] = []
         for record in batch.inputs:
@@ -68,7 +69,7 @@ class ReduceStep:
         return Result(failing.changed, facts, refused)
 
 
-def _forward(failing: Overlay[FailingNode], record: Input) -> Outgoing | None:
+def _forward(failing: Overlay[Failing], record: Input) -> Outgoing | None:
     if record.tombstone:
         if record.key and _is_wanted_tombstone(failing, record.topic, record.key):
             return Outgoing(FLEET_REDUCED, record.key, FLEET_SCOPE, None)
@@ -81,32 +82,37 @@ def _forward(failing: Overlay[FailingNode], record: Input) -> Outgoing | None:
     return Outgoing(FLEET_REDUCED, event.subject, event.cluster or FLEET_SCOPE, event)
 
 
-def _is_wanted_tombstone(failing: Overlay[FailingNode], topic: str, key: str) -> bool:
+def _is_wanted_tombstone(failing: Overlay[Failing], topic: str, key: str) -> bool:
     if topic != FLEET_HEALTH.name:
         return topic in _FORGETTING
-    is_failing = failing.get(key, FailingNode) is not None
+    is_failing = failing.get(key, Failing) is not None
     failing.drop(key)
     return is_failing or key.startswith(f"{HealthScope.CLUSTER}/")
 
 
-def _is_wanted(failing: Overlay[FailingNode], record: Input, event: CloudEvent) -> bool:
+def _is_wanted(failing: Overlay[Failing], record: Input, event: CloudEvent) -> bool:
     if record.topic == FLEET_POLICY.name:
         return record.partition == 0
     if record.topic != FLEET_HEALTH.name:
         return True
-    if event.data.get("scope") == HealthScope.NODE:
-        return _is_wanted_node(failing, event.subject, event.data.get("status"))
-    return event.data.get("scope") == HealthScope.CLUSTER
+    match event.data.get("scope"):
+        case HealthScope.NODE:
+            return _is_wanted_failure(failing, event, is_cause_known=True)
+        case HealthScope.WORKLOAD:
+            return _is_wanted_failure(failing, event, is_cause_known=bool(event.data.get("rollout_revision")))
+        case scope:
+            return bool(scope == HealthScope.CLUSTER)
 
 
-def _is_wanted_node(failing: Overlay[FailingNode], node: str, status: object) -> bool:
-    """Pass a node's failure and its end. Of a node that is out of sight nobody knows that it recovered."""
-    if status == HealthStatus.FAILING:
-        failing.put(node, FailingNode())
+def _is_wanted_failure(failing: Overlay[Failing], event: CloudEvent, *, is_cause_known: bool) -> bool:
+    """Pass a failure and its end. Of what is out of sight nobody knows that it recovered."""
+    key, status = event.subject, event.data.get("status")
+    if status == HealthStatus.FAILING and is_cause_known:
+        failing.put(key, Failing())
         return True
-    was_failing = failing.get(node, FailingNode) is not None and status != HealthStatus.UNKNOWN
+    was_failing = failing.get(key, Failing) is not None and status != HealthStatus.UNKNOWN
     if was_failing:
-        failing.drop(node)
+        failing.drop(key)
     return was_failing
 
 

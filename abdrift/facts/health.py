@@ -58,6 +58,11 @@ class Health(Fact):
     object: ObjectRef | None = None
     name: str = Field(description="The resource's own name, e.g. the site's.")
     pool: str | None = Field(default=None, description="Of a node: its pool, where a label says so.")
+    rollout_revision: str | None = Field(
+        default=None,
+        description="Of a failing workload: the Git revision that its newest rollout came with, by what its "
+        "Kustomization attempted when its spec changed. Absent where that is not known, or the Kustomization fails.",
+    )
     status: HealthStatus
     score: float = Field(ge=0, le=100, description="100 is healthy; a rollup's is the mean of its members'.")
     reasons: tuple[HealthReason, ...] = ()

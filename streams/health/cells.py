@@ -22,6 +22,14 @@ class Reason(msgspec.Struct, frozen=True):
         return cls(one.code, one.message, one.status.value, 0, one.source or "")
 
 
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """A revision that a Kustomization began with."""
+
+    revision: str
+    began_ms: int
+    """When that was seen first, by its agent's clock; 0 where it had begun before."""
+
+
 class Resource(msgspec.Struct, frozen=True, tag="resource"):
     """One resource: what it says of itself, what is published, and what would be if it lasts."""
 
@@ -35,6 +43,15 @@ class Resource(msgspec.Struct, frozen=True, tag="resource"):
     uid: str = ""
     pool: str = ""
     """Of a node."""
+    attempts: tuple[Attempt, ...] = ()
+    """Of a Kustomization: the newest ones, oldest first."""
+    owner: str = ""
+    """Of a workload: the key of the Kustomization that its labels name."""
+    generation: int = 0
+    changed_ms: int = 0
+    """Of a workload: when its spec was seen to change last, by its agent's clock; 0 where that is not known."""
+    rollout: str = ""
+    """Of a failing workload: the revision that its newest rollout came with."""
     epoch: tuple[str, int] = ("", 0)
     """Source and epoch of the agent that saw it last."""
     seen_ms: int = 0

@@ -29,6 +29,7 @@ def health_fact(key: str, resource: Resource, cluster: Cluster, cause: Cause, at
         object=_object(resource),
         name=resource.name or resource.cluster,
         pool=resource.pool or None,
+        rollout_revision=resource.rollout or None,
         status=HealthStatus(resource.status),
         score=rollup.score(resource.members) if counted else rollup.status_score(resource.status),
         reasons=tuple(

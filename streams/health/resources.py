@@ -3,7 +3,7 @@
 import msgspec
 
 from abdrift.signals.objects import ObjectRow
-from streams.health import hysteresis, levels, warnings, wholes
+from streams.health import hysteresis, levels, rollouts, warnings, wholes
 from streams.health.assess import ASSESSORS, worst
 from streams.health.cells import Reason, Resource, resource_id
 from streams.health.pools import pool_of
@@ -45,7 +45,7 @@ def see(work: Work, row: ObjectRow) -> str | None:
         seen_ms=row.observed_ms,
         found=found,
     )
-    judge(work, key, known, seen)
+    judge(work, key, known, rollouts.noted(row, document, before, seen))
     return key if before is None else None
 
 
@@ -73,7 +73,7 @@ def judge(work: Work, key: str, before: Resource, seen: Resource | None = None) 
         given = (Reason("Silent", "its cluster is silent", "unknown", work.now_ms),)
     after = hysteresis.propose(seen or before, worst(given).value, given, work.now_ms)
     work.schedule(key, before.cluster, hysteresis.due_ms(after))
-    wholes.keep(work, key, before, after)
+    wholes.keep(work, key, before, rollouts.blamed(work, before, after))
 
 
 def forget(work: Work, key: str, resource: Resource) -> None:

@@ -46,6 +46,12 @@ def of_node(node: Health, cluster: str, labels: Mapping[str, str]) -> tuple[Plac
     return (*_of_site(labels), *pools)
 
 
+def of_rollout(revision: str) -> tuple[Place, ...]:
+    """Return the causes that a workload's failed rollout may have: the commit that it came with, if it is one."""
+    reference, at, digest = revision.rpartition("@")
+    return (_place(CauseKind.GIT_REVISION, revision, digest),) if at and reference else ()
+
+
 def _waits(finding: Finding) -> bool:
     return finding.reason in WAITING_FOR_OTHERS and _WRONG_PATH not in finding.message
 

@@ -6,6 +6,7 @@
 | `policy` | the policy in force |
 | `cluster/<cluster>` | a cluster's uid and the labels that members carry |
 | `site/<site>` | how many clusters a site has |
+| `commit/<cause>` | who made a revision and why, for symptoms that do not say |
 | `symptom/<finding id or resource id>` | one symptom, lasting or over |
 | `group/<cause>` | how many members a cause has, and its incident |
 | `shard/<cause>/<number>` | some of a cause's members: a change writes one shard rather than all |
@@ -70,6 +71,14 @@ class SiteCell(msgspec.Struct, frozen=True, tag="site"):
     clusters: int = 0
 
 
+class CommitCell(msgspec.Struct, frozen=True, tag="commit"):
+    """A revision's commit, as a finding told of it."""
+
+    body: bytes
+    """A `GitCommit` as JSON."""
+    seen_ms: int
+
+
 class SymptomCell(msgspec.Struct, frozen=True, tag="symptom"):
     """One finding, or one state of health, that may be a sign of something larger."""
 
@@ -87,6 +96,8 @@ class SymptomCell(msgspec.Struct, frozen=True, tag="symptom"):
     """0 while it lasts."""
     as_of_ms: int = 0
     is_complete: bool = True
+    writer: str = "abdrift/drift"
+    """Who told of it."""
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
@@ -160,7 +171,16 @@ class TombsCell(msgspec.Struct, frozen=True, tag="tombs"):
 
 
 IncidentsCell = (
-    ClockCell | PolicyCell | ClusterCell | SiteCell | SymptomCell | GroupCell | ShardCell | CommandCell | TombsCell
+    ClockCell
+    | PolicyCell
+    | ClusterCell
+    | SiteCell
+    | CommitCell
+    | SymptomCell
+    | GroupCell
+    | ShardCell
+    | CommandCell
+    | TombsCell
 )
 
 

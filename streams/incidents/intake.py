@@ -9,10 +9,10 @@ from abdrift.facts.base import ClusterRef, Evidence
 from abdrift.facts.commands import Outcome
 from abdrift.facts.drift import DriftKind, Finding, FindingState, GitCommit
 from abdrift.facts.health import Health, HealthScope, HealthStatus
-from abdrift.facts.incidents import IncidentMember, Symptom
+from abdrift.facts.incidents import CauseKind, IncidentMember, Symptom
 from abdrift.facts.inventory import ClusterInventory
 from streams.incidents import causes, groups, life
-from streams.incidents.cells import CommandCell, Place, SiteCell, SymptomCell
+from streams.incidents.cells import CommandCell, CommitCell, Place, SiteCell, SymptomCell
 from streams.incidents.work import Work
 
 MAX_MESSAGE_CHARS = 300
@@ -20,6 +20,8 @@ KEPT_MS = 3_600_000
 """How long a symptom that is over, or a command, is remembered against late duplicates."""
 PRUNE_MS = 600_000
 _SILENT = "Silent"
+_STUCK = "ProgressDeadlineExceeded"
+"""A Deployment's word for a rollout that made no progress for its `progressDeadlineSeconds`."""
 
 
 def take_inventory(work: Work, inventory: ClusterInventory) -> None:
@@ -59,13 +61,15 @@ def take_finding(work: Work, finding: Finding) -> None:
 
 
 def take_health(work: Work, health: Health) -> None:
-    """Take in whether a cluster is heard from, and whether a node is ready."""
+    """Take in whether a cluster is heard from, a node is ready, and a rollout goes on."""
     if health.cluster is None:
         return
     if health.scope is HealthScope.CLUSTER:
         _take_cluster(work, health, health.cluster)
     elif health.scope is HealthScope.NODE:
         _take_node(work, health, health.cluster)
+    elif health.scope is HealthScope.WORKLOAD:
+        _take_workload(work, health, health.cluster)
 
 
 def take_outcome(work: Work, subject: str, outcome: Outcome) -> None:
@@ -101,15 +105,16 @@ def take_tombstone(work: Work, key: str) -> None:
 
 
 def prune(work: Work) -> None:
-    """Forget symptoms that are long over and listed nowhere, and commands nobody tells more of."""
+    """Forget symptoms that are long over and listed nowhere, and commands and commits nobody tells more of."""
     before_ms = work.now_ms - KEPT_MS
     past = [(key, cell) for key, cell in work.each(SymptomCell) if 0 < cell.until_ms < before_ms]
     for key, cell in past:
         if not any(place.key in work.clock.open for place in cell.places):
             work.drop(key)
-    for key, command in list(work.each(CommandCell)):
-        if command.seen_ms < before_ms:
-            work.drop(key)
+    past_words = [key for key, cell in work.each(CommandCell) if cell.seen_ms < before_ms]
+    past_words += [key for key, cell in work.each(CommitCell) if cell.seen_ms < before_ms]
+    for key in past_words:
+        work.drop(key)
 
 
 def _take_cluster(work: Work, health: Health, ref: ClusterRef) -> None:
@@ -153,6 +158,34 @@ def _take_node(work: Work, health: Health, ref: ClusterRef) -> None:
         _end(work, health.resource_id, known, health.revision, "recovered")
 
 
+def _take_workload(work: Work, health: Health, ref: ClusterRef) -> None:
+    known = work.symptom(health.resource_id)
+    if known and health.revision <= known.revision:
+        return
+    # Every rollout has a moment in which something is not available: only one that was given up counts.
+    is_stuck = health.status is HealthStatus.FAILING and any(one.code == _STUCK for one in health.reasons)
+    places = causes.of_rollout(health.rollout_revision) if is_stuck and health.rollout_revision else ()
+    if places:
+        member = IncidentMember(
+            cluster=ref,
+            object=health.object,
+            symptom=Symptom.FAILING,
+            resource_id=health.resource_id,
+            message="; ".join(reason.message for reason in health.reasons)[:MAX_MESSAGE_CHARS],
+            since=health.since,
+        )
+        fresh = _cell(work, member, health.revision, places, health.evidence)
+        _begin(work, health.resource_id, fresh, _commit_of(work, places))
+    elif known is not None and health.status is not HealthStatus.UNKNOWN:
+        _end(work, health.resource_id, known, health.revision, "recovered")
+
+
+def _commit_of(work: Work, places: Sequence[Place]) -> GitCommit | None:
+    """Return what a finding said of a revision not long ago."""
+    found = next((cell for place in places if (cell := work.get(f"commit/{place.key}", CommitCell))), None)
+    return GitCommit.model_validate_json(found.body) if found else None
+
+
 def _cell(
     work: Work, member: IncidentMember, revision: int, places: tuple[Place, ...], evidence: Evidence
 ) -> SymptomCell:
@@ -168,6 +201,7 @@ def _cell(
         told_ms=work.now_ms,
         as_of_ms=to_ms(evidence.as_of) if evidence.as_of else 0,
         is_complete=evidence.complete,
+        writer="abdrift/health" if member.resource_id else "abdrift/drift",
     )
 
 
@@ -205,11 +239,22 @@ def _note_commit(work: Work, places: Sequence[Place], commit: GitCommit | None) 
     """Keep who made a revision, and why, once somebody tells, and pass it on without delay."""
     if commit is None or not (commit.author or commit.message):
         return
+    body = commit.model_dump_json(exclude_none=True).encode()
     for place in places:
+        if place.kind == CauseKind.GIT_REVISION:
+            _keep_commit(work, place, body)
         group = work.group(place.key)
         if group is not None and not group.commit:
-            work.put_group(replace(group, commit=commit.model_dump_json(exclude_none=True).encode()))
+            work.put_group(replace(group, commit=body))
             life.tell_at_once(work, place.key)
+
+
+def _keep_commit(work: Work, place: Place, body: bytes) -> None:
+    """Keep a commit for rollouts that fail minutes after the last cluster has fetched it."""
+    key = f"commit/{place.key}"
+    known = work.get(key, CommitCell)
+    if known is None or work.now_ms - known.seen_ms >= PRUNE_MS:
+        work.put(key, CommitCell(body, work.now_ms))
 
 
 def _causes_of(work: Work, finding_ids: Sequence[str]) -> tuple[str, ...]:

@@ -173,5 +173,4 @@ def _evidence(work: Work, listed: list[Member]) -> Evidence:
 
 
 def _sources(cells: Iterable[SymptomCell]) -> list[str]:
-    health = {Symptom.SILENT.value, Symptom.NOT_READY.value}
-    return sorted({"abdrift/health" if cell.symptom in health else "abdrift/drift" for cell in cells})
+    return sorted({cell.writer for cell in cells})

@@ -92,6 +92,38 @@ def test_only_tombstones_that_cannot_be_mistaken_pass(topic: Topic, key: str, pa
     assert [(f.key, f.event) for f in facts] == ([(key, None)] if passes else [])
 
 
+def told_of_workloads(*records: tuple[str, str | None]) -> list[bool]:
+    """Return which of a workload's records passed, each a status and the revision that its rollout came with."""
+    cells: dict[str, Any] = {}
+    passed = []
+    for offset, (status, revision) in enumerate(records):
+        told = event(HEALTH, {"scope": "workload", "status": status, "rollout_revision": revision})
+        result = ReduceStep().process(
+            cells, Batch(0, 4, [Input(FLEET_HEALTH.name, 0, offset, 1_000, "s1", None, told)])
+        )
+        cells = {key: cell for key, cell in {**cells, **result.cells}.items() if cell is not None}
+        passed.append(bool(result.facts))
+    return passed
+
+
+@pytest.mark.parametrize(
+    ("records", "passed"),
+    [
+        pytest.param([("failing", None), ("healthy", None)], [False, False], id="nobody knows why it fails"),
+        pytest.param([("degraded", None), ("healthy", None)], [False, False], id="it does not fail"),
+        pytest.param([("failing", "main@sha1:b"), ("healthy", None)], [True, True], id="a rollout failed"),
+        pytest.param([("failing", "main@sha1:b"), ("failing", None)], [True, True], id="no longer for the rollout"),
+        pytest.param(
+            [("failing", "main@sha1:b"), ("unknown", None), ("healthy", None)], [True, False, True], id="out of sight"
+        ),
+    ],
+)
+def test_of_workloads_only_failed_rollouts_pass_and_their_end(
+    records: list[tuple[str, str | None]], passed: list[bool]
+) -> None:
+    assert told_of_workloads(*records) == passed
+
+
 def told_of_nodes(*records: tuple[str, str | None]) -> list[tuple[str, bool]]:
     """Return which records passed, each a node and its status, or None for its tombstone; True for a fact."""
     cells: dict[str, Any] = {}

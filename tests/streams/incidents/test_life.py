@@ -121,7 +121,7 @@ def test_it_closes_when_all_members_have_been_well_for_a_while() -> None:
     one = world.only()
     assert (one.state, one.closed_because, one.blast_radius.objects) == ("closed", "recovered", 0)
     assert (one.severity, one.title.partition(":")[0]) == ("critical", "main@bbbbbbb failed in 2 clusters")
-    assert {key.partition("/")[0] for key in world.cells} == {"clock", "symptom", "tombs"}
+    assert {key.partition("/")[0] for key in world.cells} == {"clock", "commit", "symptom", "tombs"}
 
 
 def test_a_symptom_that_comes_back_in_time_keeps_it_open() -> None:
