@@ -58,7 +58,7 @@ def list_incidents(
         typer.echo(orjson.dumps(chosen))
         return
     if not chosen:
-        over = f" {len(told):,} over: `abdrift incident list --state closed`." if told and state is State.OPEN else ""
+        over = f" {len(told):,} over: `abdrift incident list --state closed`" if told and state is State.OPEN else ""
         looks.say(console, Text(f"No {'' if state is State.ALL else state + ' '}incident is known.{over}"))
     for each in chosen:
         looks.say(console, _head(each, now_ms))
