@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -20,7 +21,7 @@ from abdrift.configuration import ConfigurationError
 from abdrift.kafka import KafkaSettings, consumer, partition_count, producer
 from abdrift.latest import Latest
 from abdrift.processes import tell_ready
-from abdrift.topics import DEAD_LETTERS, FLEET_INVENTORY
+from abdrift.topics import DEAD_LETTERS, FLEET_INCIDENTS, FLEET_INVENTORY
 from sinks.elasticsearch import features, setup
 from sinks.elasticsearch.config import ElasticsearchConfig
 from sinks.elasticsearch.features import Features
@@ -50,7 +51,7 @@ elasticsearch:
   # client_key: /etc/abdrift/tls.key
   request_seconds: 60
 
-# group: abdrift-elasticsearch    # consumer groups GROUP-facts and GROUP-signals
+# group: abdrift-elasticsearch    # consumer groups GROUP-facts, -incidents and -signals
 
 indices:
   setup: true                     # install templates and policies at start; --setup does that and no more
@@ -85,6 +86,17 @@ bulk:
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    """What one lane reads, in a group of its own."""
+
+    name: str
+    reader: FactsReader | SignalsReader
+    topics: list[str]
+    most_records: int
+    refreshes: bool = False
+
+
 def register(group: typer.Typer) -> None:
     """Add the command to `abdrift sink`."""
     group.command("elasticsearch")(with_kafka(elasticsearch))
@@ -95,7 +107,8 @@ def elasticsearch(
     config: Annotated[Path | None, typer.Option(help="Where to, and what; --example prints one.")] = None,
     example: ExampleOption = False,
     only_setup: Annotated[
-        bool, typer.Option("--setup", help="Install templates and policies, print what was done as JSON, and exit.")
+        bool,
+        typer.Option("--setup", help="Install templates, policies and indices, print what was done as JSON, and exit."),
     ] = False,
     metrics: MetricsOption = None,
     log_level: LogLevelOption = "info",
@@ -126,19 +139,29 @@ async def _run(config: ElasticsearchConfig, kafka: KafkaSettings) -> None:
         places.take(known.changes(FLEET_INVENTORY))
         letters = Letters(await stack.enter_async_context(producer(kafka)), partitions, wall_clock_ms)
         lanes = []
-        for name, read, most_records in (
-            ("facts", FactsReader(config, places, wall_clock_ms), _MOST_FACTS),
-            ("signals", SignalsReader(config, places), _MOST_FRAMES),
-        ):
-            if read.topics:
-                group: dict[str, Any] = {"group_id": f"{config.group}-{name}", **_FETCH}
-                records = await stack.enter_async_context(consumer(kafka, *read.topics, **group))
-                writer = Writer(client, config.bulk)
-                lanes.append(Lane(name, records, read, writer, letters, clock=wall_clock_ms, most_records=most_records))
+        for one in _reads(config, places):
+            group: dict[str, Any] = {"group_id": f"{config.group}-{one.name}", **_FETCH}
+            records = await stack.enter_async_context(consumer(kafka, *one.topics, **group))
+            writer = Writer(client, config.bulk, refreshes=one.refreshes)
+            most: dict[str, Any] = {"clock": wall_clock_ms, "most_records": one.most_records}
+            lanes.append(Lane(one.name, records, one.reader, writer, letters, **most))
         works = [places.follow(inventory.changes()), *(lane.run() for lane in lanes)]
         await stack.enter_async_context(beside(*works))
         tell_ready()
         await setup.keep_retention(client, config, has, wall_clock_ms)
+
+
+def _reads(config: ElasticsearchConfig, places: Places) -> list[_Reads]:
+    """Return what is read. Incidents are few, and wait neither for the facts of a whole fleet nor to be found."""
+    facts, signals = FactsReader(config, places, wall_clock_ms), SignalsReader(config, places)
+    urgent = [topic for topic in facts.topics if topic == FLEET_INCIDENTS.name]
+    others = [topic for topic in facts.topics if topic not in urgent]
+    found = (
+        _Reads("incidents", facts, urgent, _MOST_FACTS, refreshes=True),
+        _Reads("facts", facts, others, _MOST_FACTS),
+        _Reads("signals", signals, signals.topics, _MOST_FRAMES),
+    )
+    return [one for one in found if one.topics]
 
 
 async def _prepared(
@@ -154,7 +177,10 @@ async def _prepared(
     while True:
         try:
             has = await features.asked(client)
-            return has, await setup.install(client, config, has) if installs else []
+            if not installs:
+                return has, []
+            installed = await setup.install(client, config, has)
+            return has, [*installed, *await setup.make_indices(client, config, wall_clock_ms())]
         except ApiError as error:
             if error.meta.status in _OURS_TO_MEND:
                 raise ConfigurationError(

@@ -132,7 +132,7 @@ class Bulk(Settings):
 class ElasticsearchConfig(Settings):
     """The whole file."""
 
-    group: str = Field(default="abdrift-elasticsearch", min_length=1, description="Of consumers; facts and signals.")
+    group: str = Field(default="abdrift-elasticsearch", min_length=1, description="What consumer groups begin with.")
     elasticsearch: Server
     indices: Indices = Indices()
     facts: Facts = Facts()

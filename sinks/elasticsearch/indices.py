@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from abdrift.topics import TOPICS, Format, Topic
+from abdrift.topics import FLEET_INCIDENTS, TOPICS, Format, Topic
 
 _FLEET: Final = "abdrift.fleet."
 
@@ -17,6 +17,7 @@ FACT_TOPICS: Final[dict[str, Topic]] = {
 }
 """The public topics by their nouns."""
 NOUNS: Final = tuple(FACT_TOPICS)
+INCIDENTS: Final = FLEET_INCIDENTS.name.removeprefix(_FLEET).removesuffix(".v1")
 
 FACTS_PATTERN: Final = "abdrift-facts-*"
 CURRENT_PATTERN: Final = "abdrift-current-*"

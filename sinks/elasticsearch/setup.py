@@ -11,13 +11,24 @@ from abdrift.clock import ClockMs, to_datetime
 from sinks.elasticsearch import telemetry
 from sinks.elasticsearch.config import ElasticsearchConfig
 from sinks.elasticsearch.features import Features
-from sinks.elasticsearch.indices import EVENTS_DATASET, FACTS_PATTERN, LOGS_DATASET, data_stream, over, over_in_stream
+from sinks.elasticsearch.indices import (
+    EVENTS_DATASET,
+    FACTS_PATTERN,
+    INCIDENTS,
+    LOGS_DATASET,
+    current_index,
+    data_stream,
+    facts_index,
+    over,
+    over_in_stream,
+)
 from sinks.elasticsearch.rollovers import created_ms
 from sinks.elasticsearch.templates import ROLLOVER_AGE, ROLLOVER_BYTES, made
 
 log = logging.getLogger(__name__)
 
 _EVERY_SECONDS: Final = 3_600
+_EXISTS: Final = "resource_already_exists_exception"
 
 
 async def install(client: AsyncElasticsearch, config: ElasticsearchConfig, features: Features) -> list[str]:
@@ -35,6 +46,30 @@ async def install(client: AsyncElasticsearch, config: ElasticsearchConfig, featu
     for name, template in wanted.templates.items():
         await client.indices.put_index_template(name=name, **template)
     return [*wanted.policies, *wanted.components, *wanted.templates]
+
+
+async def make_indices(client: AsyncElasticsearch, config: ElasticsearchConfig, now_ms: int) -> list[str]:
+    """Make the indices of incidents, so that the first one need not wait for them, and return those that are there.
+
+    What the server refuses now is made with the first incident.
+
+    Raises:
+        elastic_transport.TransportError: it does not answer.
+
+    """
+    made: list[str] = []
+    names = [current_index(INCIDENTS)] if INCIDENTS in config.facts.topics else []
+    if names and INCIDENTS not in config.facts.only_current:
+        names.append(facts_index(INCIDENTS, to_datetime(now_ms)))
+    for name in names:
+        try:
+            await client.indices.create(index=name)
+        except ApiError as error:
+            if error.message != _EXISTS:
+                log.warning("%s is not made before the first incident: %s", name, error)
+                continue
+        made.append(name)
+    return made
 
 
 async def keep_retention(

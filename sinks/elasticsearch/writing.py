@@ -33,10 +33,12 @@ class Refusal:
 class Writer:
     """Writes one batch after another. Not for use by two tasks at a time."""
 
-    def __init__(self, client: AsyncElasticsearch, bulk: Bulk) -> None:
+    def __init__(self, client: AsyncElasticsearch, bulk: Bulk, *, refreshes: bool = False) -> None:
+        """Take whether what was written is found by searches at once, which costs a refresh for each request."""
         self.bulk = bulk
         """How much one request may hold."""
         self._client = client
+        self._refresh = True if refreshes else None
         self._rollovers = Rollovers(client)
 
     async def write(self, operations: Sequence[Operation]) -> list[Refusal]:
@@ -77,7 +79,7 @@ class Writer:
     async def _sent(self, operations: Sequence[Operation]) -> list[Answer]:
         began = time.perf_counter()
         body: list[Any] = [line for operation in operations for line in operation.lines()]
-        answered = await self._client.bulk(operations=body)
+        answered = await self._client.bulk(operations=body, refresh=self._refresh)
         telemetry.BULK_SECONDS.observe(time.perf_counter() - began)
         telemetry.BULK_BYTES.inc(sum(map(len, body)))
         return [answer(operation, item) for operation, item in zip(operations, answered["items"], strict=True)]

@@ -28,8 +28,10 @@ class Server:
         self.most = most
         self.item_status = item_status
         self.taken: list[str] = []
+        self.refreshed: bool | None = None
 
-    async def bulk(self, operations: list[bytes]) -> dict[str, Any]:
+    async def bulk(self, operations: list[bytes], refresh: bool | None) -> dict[str, Any]:
+        self.refreshed = refresh
         if self.failures:
             raise self.failures.pop(0)
         actions = [orjson.loads(line) for line in operations[::2]]
@@ -55,6 +57,13 @@ async def test_a_request_is_sent_until_it_is_answered(failures: tuple[Exception,
     server = Server(*failures)
     assert await Writer(server, QUICK).write(operations(3)) == []  # type: ignore[arg-type]
     assert server.taken == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("refreshes", "asked"), [(False, None), (True, True)], ids=["when it likes", "at once"])
+async def test_searches_find_what_was_written_as_soon_as_is_wanted(refreshes: bool, asked: bool | None) -> None:
+    server = Server()
+    await Writer(server, QUICK, refreshes=refreshes).write(operations(1))  # type: ignore[arg-type]
+    assert server.refreshed is asked
 
 
 async def test_a_request_that_is_too_large_is_sent_in_parts() -> None:
