@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 CONTAINER = "/spec/template/spec/containers/0"
 LABELS = {"site": "lab", "environment": "test"}
-SETTLE_SECONDS = 30.0
-IDLE_SECONDS = 15.0
+SETTLE_SECONDS = 120.0
+IDLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ OF_CONFIG_MAPS: tuple[Callable[[Site, Ref], Awaitable[Any]], ...] = (
 
 async def run(stack: Stack, load: Load) -> dict[str, Any]:
     """Deploy, edit and churn, and return the figures."""
-    apps = [await deploy(stack.site, files(load)) for _ in range(load.owners)]
+    apps = await asyncio.gather(*(deploy(stack.site, files(load)) for _ in range(load.owners)))
     await asyncio.gather(*(stack.proven(app) for app in apps))
     trial, since = Trial(namespaces={app.namespace for app in apps}), stack.log.mark
     async with churning(stack.site, load, trial):

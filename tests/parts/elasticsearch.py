@@ -100,7 +100,9 @@ def server(directory: Path, ports: Ports, guard: Guard, say: Callable[[str], Non
     ]
     # What warms up longest is not worth it in a test, and natives are looked for at every start.
     argv[1:1] = ["-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED"]
-    program = Program("elasticsearch", argv, directory / "elasticsearch.log", answers(f"{url}/_cluster/health"))
+    # Any answer would do for a new server; one that was started again refuses until it has its indices back.
+    ready = answers(f"{url}/_cluster/health?wait_for_status=yellow&timeout=1s")
+    program = Program("elasticsearch", argv, directory / "elasticsearch.log", ready)
     return Elasticsearch(Part(program, guard), url)
 
 
