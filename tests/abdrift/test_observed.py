@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from abdrift.cli.demo_figures import FAULTY, observed_findings, summary, symptom_to_incident_ms
 from abdrift.observed import Observed
 from abdrift.simulation import Ledger
-from abdrift.topics import INCIDENT
+from abdrift.topics import DECISION, HEALTH, INCIDENT
 from tests.sinks.alertmanager.incidents import closed, incident
 from tests.streams.governor.world import World
 
@@ -52,3 +52,35 @@ def test_an_incident_is_timed_from_the_first_finding_of_its_members_and_judged()
     assert figures["incidents"] == ["main@bbbbbbb fails in 7 clusters (open, 7 clusters)"]
     assert (figures["incidents_missed"], figures["incidents_false"]) == (0, 1)
     assert {name for name in FAULTY if figures[name]} == {"incidents_false"}
+
+
+def test_what_an_earlier_incident_had_for_a_symptom_times_no_later_one() -> None:
+    seen = Observed()
+    seen.told_ms = {"f-edge-0": 1_000, "f-edge-1": 1_200}
+    seen.absorb(told(incident()), 1_700)
+    seen.absorb(told(incident("i2")), 41_000)
+    assert symptom_to_incident_ms(seen) == [700.0], "they were symptoms of the bad revision, now of its revert"
+
+
+def test_the_newest_decision_stands_until_what_it_is_about_is_over() -> None:
+    world, seen = World(), Observed()
+    first = world.finding("f1")
+    reasons = [{"code": "held", "message": "by a person"}]
+    decision = {"result": "refused", "finding_ids": ["f1"], "reasons": reasons}
+    seen.absorb(first, 1_000)
+    seen.absorb(world.event(DECISION, "d1", decision, "edge-1"), 2_000)
+    assert seen.decided["f1"]["reasons"] == reasons
+    over = first.model_copy(update={"data": {**first.data, "revision": 2, "state": "closed"}})
+    seen.absorb(over, 3_000)
+    seen.absorb(world.event(DECISION, "d1", decision, "edge-1"), 4_000)
+    assert seen.decided == {}
+
+
+def test_workloads_are_counted_over_namespaces_as_they_are_now() -> None:
+    world, seen = World(), Observed()
+    for name, healthy, failing in (("a", 3, 1), ("b", 2, 0), ("a", 4, 0)):
+        about = f"namespace/edge-1/{name}"
+        members = {"healthy": healthy, "degraded": 0, "failing": failing, "unknown": 0}
+        data = {"scope": "namespace", "resource_id": about, "members": members}
+        seen.absorb(world.event(HEALTH, about, data, "edge-1"), 1_000)
+    assert seen.workloads == {"healthy": 6, "degraded": 0, "failing": 0, "unknown": 0}
