@@ -1,8 +1,8 @@
 """`make test`: every check, then every test, with the steps' coverage; prints how long each phase took.
 
-What starts nothing, then the streams with a broker of their own, run beside what starts other parts, as most of the
-latter is waiting. Then the pipeline's tests have the machine to themselves. Each lane stops at the first of its phases
-that fails.
+What starts nothing, then the streams with a broker of their own and the trials, run beside what starts other parts and
+the pipeline on simulated clusters, as most of all that is waiting. Then the pipeline on the real cluster has the
+machine to itself. Each lane stops at the first of its phases that fails.
 """
 
 from __future__ import annotations
@@ -50,14 +50,21 @@ def trial(title: str, *options: str, under: Sequence[str] = ()) -> Phase:
     return Phase(title, command, fine=(0, NOTHING_COLLECTED) if sys.argv[1:] else (0,))
 
 
-CAPS, E2E, STREAMS = "tests/e2e/test_caps.py", "tests/e2e", "tests/streams"
+E2E, STREAMS, CAPS = "tests/e2e", "tests/streams", "tests/e2e/test_caps.py"
+TRIALS = tuple(f"{E2E}/test_{name}.py" for name in ("edge", "hub", "outage"))
+"""What has all of its parts to itself, none of which is Flux."""
+APART = tuple(f"--ignore={file}" for file in (CAPS, *TRIALS))
+ON_SIMULATED = "simulated"
+"""In the ids of all tests of the pipeline on simulated clusters."""
 LANES = (
     (
         check("lint", "ruff", "check", "--quiet", "."),
         check("format", "ruff", "format", "--check", "--quiet", "."),
         check("types", "mypy"),
         check("import contracts", "lint-imports", "--no-logo"),
-        trial("units", "-m", "not parts and not soak", under=("coverage", "run")),
+        trial("units", "-m", "not parts and not soak", f"--ignore={STREAMS}"),
+        # Coverage doubles a test's time: only what shall be covered runs under it, and only that is followed.
+        trial("steps", STREAMS, "-m", "not parts and not soak", under=("coverage", "run", "--source=streams")),
         check(
             "steps' coverage",
             "coverage",
@@ -65,12 +72,16 @@ LANES = (
             f"--include={','.join(f'streams/{step}' for step in STEPS)}",
             f"--fail-under={STEPS_COVERAGE_PERCENT}",
         ),
-        trial("caps", CAPS, "-m", "not soak"),
         trial("streams", STREAMS, "-m", "parts and not soak"),
+        trial("trials", *TRIALS, "-m", "not soak"),
+        trial("caps", CAPS, "-m", "not soak"),
     ),
-    (trial("parts", "-m", "parts and not soak", f"--ignore={E2E}", f"--ignore={STREAMS}"),),
+    (
+        trial("parts", "-m", "parts and not soak", f"--ignore={E2E}", f"--ignore={STREAMS}"),
+        trial("simulated", E2E, "-m", "not soak", "-k", ON_SIMULATED, *APART),
+    ),
 )
-PIPELINE = trial("pipeline", E2E, "-m", "not soak", f"--ignore={CAPS}")
+PIPELINE = trial("pipeline", E2E, "-m", "not soak", "-k", f"not {ON_SIMULATED}", *APART)
 
 
 class Report:
