@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.parts import programs
-from tests.parts.loopback import HOST
+from tests.parts.loopback import HOST, listens
 from tests.parts.process import Part, Program
 
 if TYPE_CHECKING:
@@ -49,4 +49,4 @@ def rsyslogd(folder: Path, port: int, guard: Guard, kafka: str, topic: str) -> P
     )
     config.write_text("\n".join([*listening, action]))
     argv: list[str | Path] = [programs.find("rsyslogd"), "-n", "-f", config, "-i", pid]
-    return Part(Program("rsyslogd", argv, folder / "rsyslogd.log", pid.exists), guard)
+    return Part(Program("rsyslogd", argv, folder / "rsyslogd.log", listens(port)), guard)
