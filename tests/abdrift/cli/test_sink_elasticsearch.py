@@ -20,7 +20,6 @@ from abdrift.cli import sink_elasticsearch
 from abdrift.topics import FINDING, FLEET_DRIFT
 from sinks.elasticsearch.config import ElasticsearchConfig
 from sinks.elasticsearch.indices import facts_index
-from tests.facts import ref
 from tests.parts.guard import Guard
 from tests.parts.process import Part, Program
 from tests.parts.waiting import until
@@ -79,7 +78,7 @@ async def test_a_fact_is_there_soon_and_the_process_ends_when_it_is_told(
     sink = Part(program, guard)
     try:
         await asyncio.to_thread(sink.start)
-        finding, now = story.finding(name, cluster=ref(name)), datetime.now(UTC)
+        finding, now = story.finding(name, name), datetime.now(UTC)
         event = FINDING.event(name, finding, event_id=name, source="/tests", at=now, cluster=name)
         async with clients.producer(settings) as producer:
             await producer.send_and_wait(FLEET_DRIFT.name, event.encode(), name.encode(), 0)

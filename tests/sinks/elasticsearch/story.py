@@ -33,9 +33,9 @@ def evidence() -> Evidence:
     return facts.evidence(CLUSTER, SEEN)
 
 
-def finding(name: str = "f1", **changes: Any) -> Finding:
+def finding(name: str = "f1", cluster: str = CLUSTER, **changes: Any) -> Finding:
     values = {"object": WEB, "applied_revision": REVISION, "evidence": evidence()}
-    return facts.finding(CLUSTER, name, NOW, **(values | changes))
+    return facts.finding(cluster, name, NOW, **(values | changes))
 
 
 def health(scope: HealthScope, name: str, status: HealthStatus, **changes: Any) -> Health:

@@ -31,7 +31,6 @@ from sinks.elasticsearch.places import Places
 from sinks.elasticsearch.reading import FactsReader, SignalsReader
 from sinks.elasticsearch.sink import Lane
 from sinks.elasticsearch.writing import Writer
-from tests.facts import ref
 from tests.parts.waiting import until
 from tests.sinks.elasticsearch import hunting, story
 from tests.sinks.elasticsearch.records import NOW_MS
@@ -120,7 +119,7 @@ class Bench:
         async with clients.producer(self.kafka) as producer:
             for number in numbers:
                 at = OCTOBER + timedelta(seconds=number)
-                finding = story.finding(f"{self.facts}-{number}", cluster=ref(self.facts))
+                finding = story.finding(f"{self.facts}-{number}", self.facts)
                 event = FINDING.event(
                     finding.finding_id, finding, event_id=finding.finding_id, source="/tests", at=at, cluster=self.facts
                 )
