@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from abdrift.observed import named
+
 STATUSES: Final = ("healthy", "degraded", "failing", "unknown")
 ENDLESS: Final = frozenset({"accepted"})
 """Outcomes after which another one comes."""
@@ -92,7 +94,7 @@ class Ref:
 
     def __str__(self) -> str:
         """Return it as people write it: Kind namespace/name."""
-        return f"{self.kind} {self.namespace + '/' if self.namespace else ''}{self.name}"
+        return named({"kind": self.kind, "namespace": self.namespace, "name": self.name})
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,36 +140,28 @@ def _take_cluster(work: Work, health: Health, ref: ClusterRef) -> None:
 
 
 def _take_node(work: Work, health: Health, ref: ClusterRef) -> None:
-    known = work.symptom(health.resource_id)
-    if known and health.revision <= known.revision:
-        return
-    places = causes.of_node(health, ref.name, work.cluster(ref.name).labels)
-    if health.status is HealthStatus.FAILING and places:
-        member = IncidentMember(
-            cluster=ref,
-            object=health.object,
-            symptom=Symptom.NOT_READY,
-            resource_id=health.resource_id,
-            message="; ".join(reason.message for reason in health.reasons)[:MAX_MESSAGE_CHARS],
-            since=health.since,
-        )
-        _begin(work, health.resource_id, _cell(work, member, health.revision, places, health.evidence))
-    elif known is not None and health.status is not HealthStatus.UNKNOWN:
-        _end(work, health.resource_id, known, health.revision, "recovered")
+    is_failing = health.status is HealthStatus.FAILING
+    places = causes.of_node(health, ref.name, work.cluster(ref.name).labels) if is_failing else ()
+    _take_object(work, health, ref, Symptom.NOT_READY, places)
 
 
 def _take_workload(work: Work, health: Health, ref: ClusterRef) -> None:
-    known = work.symptom(health.resource_id)
-    if known and health.revision <= known.revision:
-        return
     # Every rollout has a moment in which something is not available: only one that was given up counts.
     is_stuck = health.status is HealthStatus.FAILING and any(one.code == _STUCK for one in health.reasons)
     places = causes.of_rollout(health.rollout_revision) if is_stuck and health.rollout_revision else ()
+    _take_object(work, health, ref, Symptom.FAILING, places)
+
+
+def _take_object(work: Work, health: Health, ref: ClusterRef, symptom: Symptom, places: tuple[Place, ...]) -> None:
+    """Take in an object's health: a symptom where it may have causes, and its end once it is seen to be otherwise."""
+    known = work.symptom(health.resource_id)
+    if known and health.revision <= known.revision:
+        return
     if places:
         member = IncidentMember(
             cluster=ref,
             object=health.object,
-            symptom=Symptom.FAILING,
+            symptom=symptom,
             resource_id=health.resource_id,
             message="; ".join(reason.message for reason in health.reasons)[:MAX_MESSAGE_CHARS],
             since=health.since,
