@@ -46,6 +46,7 @@ from abdrift.kubeapi import Credentials, KubeApi, Resource
 from abdrift.observed import Observed
 from abdrift.processes import ChildFailed
 from abdrift.simulation import (
+    USUAL,
     FaultInjector,
     FaultKind,
     FleetSpec,
@@ -100,13 +101,18 @@ class Plan(StrEnum):
 
     EVERYTHING = "everything"
     BAD_REVISION = "bad-revision"
+    BAD_IMAGE = "bad-image"
 
     @property
     def kinds(self) -> tuple[FaultKind, ...]:
         """The kinds of faults."""
-        if self is Plan.BAD_REVISION:
-            return (FaultKind.BAD_REVISION, FaultKind.REVERTED)
-        return tuple(FaultKind)
+        match self:
+            case Plan.BAD_REVISION:
+                return (FaultKind.BAD_REVISION, FaultKind.REVERTED)
+            case Plan.BAD_IMAGE:
+                return (FaultKind.BAD_IMAGE, FaultKind.REVERTED)
+            case Plan.EVERYTHING:
+                return USUAL
 
     @property
     def git_interval_seconds(self) -> float:
@@ -192,7 +198,10 @@ def demo(
     clusters: Annotated[int, typer.Option(min=1, max=1000, help="How many clusters to simulate.")] = 50,
     seconds: Annotated[float, typer.Option(min=5, help="How long faults are made.")] = 90.0,
     chosen: Annotated[
-        Plan, typer.Option("--plan", help="Faults of every kind, or one bad revision for two clusters of five.")
+        Plan,
+        typer.Option(
+            "--plan", help="Faults of every kind, or one bad revision, or one bad image, for two clusters of five."
+        ),
     ] = Plan.EVERYTHING,
     seed: Annotated[int, typer.Option(help="The same seed makes the same fleet and the same faults.")] = 1,
     data: Annotated[

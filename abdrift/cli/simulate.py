@@ -14,7 +14,7 @@ from abdrift import paths
 from abdrift.cli.service import LogLevelOption, prepare, run_until_stopped
 from abdrift.fleet import Fleet, Member
 from abdrift.processes import tell_ready
-from abdrift.simulation import Fault, FaultInjector, FaultKind, FleetSpec, SimulatedFleet, plan
+from abdrift.simulation import Fault, FaultInjector, FleetSpec, SimulatedFleet, plan
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def simulate(
     prepare(log_level, None)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     spec = FleetSpec(clusters=clusters, seed=seed, early=clusters * EARLY_PERCENT // 100)
-    faults = Faults(after_seconds, plan(spec.seed, spec, seconds, kinds=tuple(FaultKind)))
+    faults = Faults(after_seconds, plan(spec.seed, spec, seconds))
     run_until_stopped(run(spec, faults, data or paths.data_dir() / "simulate", port=port))
 
 

@@ -14,10 +14,11 @@ from abdrift.simulation.fleet import SimulatedFleet
 from abdrift.simulation.inject import FaultInjector
 from abdrift.simulation.judgement import IncidentVerdict, judge_incidents
 from abdrift.simulation.ledger import Ledger, Verdict
-from abdrift.simulation.plan import Expect, Fault, FaultKind, ObjectRef, plan
+from abdrift.simulation.plan import USUAL, Expect, Fault, FaultKind, ObjectRef, plan
 from abdrift.simulation.spec import FleetSpec
 
 __all__ = [
+    "USUAL",
     "Expect",
     "Fault",
     "FaultInjector",

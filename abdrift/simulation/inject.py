@@ -20,12 +20,15 @@ from abdrift.simulation.plan import ROLLED_OUT, Fault, FaultKind
 from abdrift.simulation.runtime import REQUESTED_AT
 from abdrift.simulation.spec import APPS, EARLY, FLEET_REPOSITORY, FLUX, SITE_REPOSITORY, deployment
 from abdrift.simulation.storage import Change
+from abdrift.simulation.workloads import NEVER_PULLED
 
 _STORM_BATCH = 50
 _IDLE_SECONDS = 20.0
 _IDLE_LOOK_SECONDS = 0.25
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 _PROXY = "infra/proxy.yaml"
+_DEADLINE_SECONDS = 2
+"""Instead of ten minutes, for which nobody would watch a demonstration."""
 _VOLATILE = ("deployment.kubernetes.io/revision",)
 
 
@@ -126,7 +129,7 @@ class FaultInjector:
                 self.ledger.done(fault.id, self._clock())
             case FaultKind.BAD_COMMIT | FaultKind.ORPHANED | FaultKind.GIT_AHEAD | FaultKind.ROLLOUT:
                 await self._commit(session, cluster, fault)
-            case FaultKind.BAD_REVISION | FaultKind.REVERTED:
+            case FaultKind.BAD_REVISION | FaultKind.BAD_IMAGE | FaultKind.REVERTED:
                 await self._roll_out(session, cluster, fault)
             case _:
                 await self._edit(session, cluster, fault)
@@ -175,8 +178,13 @@ class FaultInjector:
             message = 'Revert "Run more proxies"\n\nNo cluster takes it.'
             return self.fleet.git.commit(url, {_PROXY: None}, message=message, branch=EARLY)
         proxy = deployment("proxy", self.fleet.spec.namespaces[0], 1)
-        proxy["spec"]["replicas"] = -1
-        message = "Run more proxies\n\nReviewed by nobody."
+        if kind is FaultKind.BAD_IMAGE:
+            proxy["spec"]["template"]["spec"]["containers"][0]["image"] = f"registry.invalid/proxy:{NEVER_PULLED}"
+            proxy["spec"]["progressDeadlineSeconds"] = _DEADLINE_SECONDS
+            message = "Take the proxy from the new registry\n\nReviewed by nobody."
+        else:
+            proxy["spec"]["replicas"] = -1
+            message = "Run more proxies\n\nReviewed by nobody."
         return self.fleet.git.commit(url, {_PROXY: (proxy,)}, message=message, author=author, branch=EARLY)
 
     async def _fetch(self, session: aiohttp.ClientSession, cluster: SimCluster, repository: str, fault: Fault) -> None:

@@ -42,7 +42,7 @@ def judge_incidents(
     for entry in ledger.entries.values():
         if entry.done_at_ns is None or entry.error:
             continue
-        if entry.fault.kind is FaultKind.BAD_REVISION:
+        if entry.fault.kind in (FaultKind.BAD_REVISION, FaultKind.BAD_IMAGE):
             reached[ledger.commits[entry.fault.id]].add(entry.fault.cluster)
         elif entry.fault.kind is FaultKind.REVERTED:
             reverted[ledger.commits[entry.fault.id]].add(entry.fault.cluster)

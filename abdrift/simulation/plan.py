@@ -44,6 +44,7 @@ class FaultKind(StrEnum):
     RESPELLED = "quantity-respelled"
     ROLLOUT = "rollout-from-git"
     BAD_REVISION = "bad-revision"
+    BAD_IMAGE = "bad-image"
     REVERTED = "revision-reverted"
 
 
@@ -56,8 +57,10 @@ CLUSTER_WIDE = (
     FaultKind.SILENCE,
 )
 """Faults that get a cluster of their own: each keeps Flux from correcting others, or shows beside them."""
-ROLLED_OUT = (FaultKind.BAD_REVISION, FaultKind.REVERTED)
+ROLLED_OUT = (FaultKind.BAD_REVISION, FaultKind.BAD_IMAGE, FaultKind.REVERTED)
 """What comes to all early clusters at once, from the repository that they share."""
+USUAL = tuple(kind for kind in FaultKind if kind is not FaultKind.BAD_IMAGE)
+"""One bad revision at a time: the two write the same file."""
 EDITS = (
     FaultKind.IMAGE,
     FaultKind.SCALE,
@@ -198,7 +201,7 @@ def plan(
     spec: FleetSpec,
     seconds: float,
     *,
-    kinds: Iterable[FaultKind] = tuple(FaultKind),
+    kinds: Iterable[FaultKind] = USUAL,
     faults_per_cluster: int = 2,
 ) -> list[Fault]:
     """Faults in the order of their time, spread over `seconds`; none in the first and last tenth.
@@ -228,7 +231,7 @@ def plan(
 
 
 def _rolled_out(spec: FleetSpec, kinds: Iterable[FaultKind], seconds: float, source: random.Random) -> Iterator[Fault]:
-    shares = {FaultKind.BAD_REVISION: 0.3, FaultKind.REVERTED: 0.7}
+    shares = {FaultKind.BAD_REVISION: 0.3, FaultKind.BAD_IMAGE: 0.3, FaultKind.REVERTED: 0.7}
     for kind in kinds:
         target = _object(spec, kind, 0)
         for number, cluster in enumerate(spec.early_names()):

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MANAGER = "kube-controller-manager"
+NEVER_PULLED = "never-pulled"
+"""An image's tag that no node can pull."""
+_DEADLINE_SECONDS = 600
+"""The API's default of `progressDeadlineSeconds`."""
 REVISION = "deployment.kubernetes.io/revision"
 _OPTIONS = Options(MANAGER)
 _WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
@@ -42,6 +46,9 @@ class Workloads:
         key = change.new.key
         self._runtime.schedule.after(0.03, lambda: self._see(kind, key))
         self._runtime.schedule.after(self._rollout_seconds, lambda: self._finish(kind, key, generation))
+        if kind.name == "Deployment" and _cannot_start(obj):
+            deadline_seconds = obj["spec"].get("progressDeadlineSeconds", _DEADLINE_SECONDS)
+            self._runtime.schedule.after(deadline_seconds, lambda: self._give_up(kind, key, generation))
 
     def _see(self, kind: Kind, key: Key) -> None:
         obj = self._runtime.api.find(kind, *key)
@@ -70,7 +77,7 @@ class Workloads:
 
     def _finish(self, kind: Kind, key: Key, generation: int) -> None:
         obj = self._runtime.api.find(kind, *key)
-        if obj is None or key in self.stuck or obj["metadata"]["generation"] != generation:
+        if obj is None or key in self.stuck or obj["metadata"]["generation"] != generation or _cannot_start(obj):
             return
         wanted = obj["spec"].get("replicas", 1)
         status = obj.setdefault("status", {})
@@ -78,6 +85,16 @@ class Workloads:
         status["observedGeneration"] = generation
         status.pop("unavailableReplicas", None)
         self._conditions(obj, done=True)
+        self._write(kind, key, obj)
+
+    def _give_up(self, kind: Kind, key: Key, generation: int) -> None:
+        """Say that a rollout made no progress until its deadline."""
+        obj = self._runtime.api.find(kind, *key)
+        if obj is None or obj["metadata"]["generation"] != generation:
+            return
+        message = f'ReplicaSet "{obj["metadata"]["name"]}" has timed out progressing.'
+        time = self._runtime.api.time()
+        set_condition(obj, "Progressing", "False", "ProgressDeadlineExceeded", message, time=time)
         self._write(kind, key, obj)
 
     def _conditions(self, obj: Object, *, done: bool) -> None:
@@ -111,3 +128,8 @@ class Workloads:
         hpa_kind = api.kinds.named("HorizontalPodAutoscaler")
         hpa_target = Target(hpa_kind, namespace, hpa["metadata"]["name"], "status")
         api.replace(hpa_target, {**hpa, "status": {**hpa.get("status", {}), **status}}, _OPTIONS)
+
+
+def _cannot_start(obj: Object) -> bool:
+    containers = obj["spec"]["template"]["spec"].get("containers", ())
+    return any(str(each.get("image", "")).endswith(f":{NEVER_PULLED}") for each in containers)

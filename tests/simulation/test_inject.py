@@ -91,6 +91,26 @@ async def test_a_bad_revision_fails_in_the_early_clusters_alone_until_it_is_reve
         assert [entry.error for entry in ledger.entries.values()] == [""] * 4
 
 
+async def test_a_bad_image_is_applied_and_never_comes_up_until_it_is_reverted() -> None:
+    spec = FleetSpec(clusters=3, workloads=3, early=2)
+    bad, reverted = (plan(1, spec, 0.01, kinds=[kind]) for kind in (FaultKind.BAD_IMAGE, FaultKind.REVERTED))
+    async with SimulatedFleet(spec) as fleet:
+        injector = FaultInjector(fleet)
+        ledger = await injector.run(bad)
+        await until(lambda: len(_given_up(fleet)) == 2)
+        assert _failing(fleet) == 0, "the Kustomizations do not wait for health"
+        (sha,) = set(ledger.commits.values())
+        assert all(_infra(each)["lastAppliedRevision"].endswith(sha) for each in fleet.clusters[:2])
+        await injector.run(reverted)
+        await until(lambda: not _given_up(fleet))
+
+
+def _given_up(fleet: SimulatedFleet) -> list[Object]:
+    """Return the proxies whose rollouts made no progress until their deadline."""
+    found = (each.api.find(each.kind("Deployment"), SPEC.namespaces[0], "proxy") for each in fleet.clusters)
+    return [proxy for proxy in found if proxy and "ProgressDeadlineExceeded" in str(proxy.get("status"))]
+
+
 def _failing(fleet: SimulatedFleet) -> int:
     return sum(
         condition["type"] == "Ready" and condition["status"] == "False"

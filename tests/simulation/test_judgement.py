@@ -10,11 +10,11 @@ SHA, REVERT = "b" * 40, "c" * 40
 SITES = {"edge-0000": "fra1", "edge-0001": "muc1", "edge-0002": "fra1"}
 
 
-def ledger(clusters: int = 2, *, error: str = "") -> Ledger:
+def ledger(clusters: int = 2, *, error: str = "", bad: FaultKind = FaultKind.BAD_REVISION) -> Ledger:
     made = Ledger()
     spec = FleetSpec(clusters=3, early=clusters)
     silences = [each for each in plan(1, spec, 10, kinds=[FaultKind.SILENCE]) if each.cluster == "edge-0002"]
-    rolled_out = {FaultKind.BAD_REVISION: SHA, FaultKind.REVERTED: REVERT}
+    rolled_out = {bad: SHA, FaultKind.REVERTED: REVERT}
     for fault in (*plan(1, spec, 10, kinds=[*rolled_out]), *silences):
         made.open(fault)
         if fault.kind in rolled_out:
@@ -36,6 +36,8 @@ def incident(name: str = f"early@sha1:{SHA}", clusters: int = 2, kind: str = "gi
 CASES: dict[str, tuple[Ledger, list[dict[str, Any]], int, int]] = {
     "one-with-all": (ledger(), [incident()], 0, 0),
     "none": (ledger(), [], 1, 0),
+    "one-bad-image": (ledger(bad=FaultKind.BAD_IMAGE), [incident()], 0, 0),
+    "no-bad-image": (ledger(bad=FaultKind.BAD_IMAGE), [], 1, 0),
     "two-for-one": (ledger(), [incident(clusters=1), incident(clusters=1)], 1, 0),
     "one-with-some": (ledger(), [incident(clusters=1)], 1, 0),
     "another-revision": (ledger(), [incident(), incident("main@sha1:" + "a" * 40)], 0, 1),
