@@ -26,16 +26,16 @@ def observed_findings(seen: Observed) -> list[dict[str, Any]]:
 
 
 def symptom_to_incident_ms(seen: Observed) -> list[float]:
-    """Return how long after the first finding of its members each incident was in Kafka for all to read.
+    """Return how long after the first of the findings that it opened with each incident was in Kafka for all to read.
 
-    What was a symptom of an earlier incident already says nothing of how fast a later one was seen: who is behind a bad
-    revision is, from the revert on, behind that.
+    What was an earlier incident's symptom says nothing of how fast a later one was seen: who is behind a bad revision
+    is, from the revert on, behind that.
     """
-    delays, before = [], set[str]()
-    for incident_id, incident in sorted(seen.incidents.items(), key=lambda each: seen.told_ms[each[0]]):
-        findings = {one for member in incident["members"] for one in member.get("finding_ids", ())}
-        told = [seen.told_ms[one] for one in findings - before if one in seen.told_ms]
-        before |= findings
+    delays, before = list[float](), set[str]()
+    for incident_id in sorted(seen.incidents, key=lambda each: seen.told_ms[each]):
+        members = seen.incidents[incident_id]["members"]
+        told = [seen.told_ms[one] for one in seen.opened_with[incident_id] - before if one in seen.told_ms]
+        before.update(*(member.get("finding_ids", ()) for member in members), seen.opened_with[incident_id])
         if told:
             delays.append(float(seen.told_ms[incident_id] - min(told)))
     return delays
