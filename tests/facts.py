@@ -138,7 +138,7 @@ def evidence(cluster: str, at: datetime = NOW, *, complete: bool = True) -> Evid
     return Evidence(as_of=at, complete=complete, sources=(source,))
 
 
-def inventory(cluster: str, labels: Mapping[str, str], at: datetime = NOW, **given: Any) -> ClusterInventory:
+def inventory(cluster: str, labels: Mapping[str, str], /, at: datetime = NOW, **given: Any) -> ClusterInventory:
     values = {
         "cluster": ref(cluster),
         "labels": labels,
@@ -150,7 +150,7 @@ def inventory(cluster: str, labels: Mapping[str, str], at: datetime = NOW, **giv
     return ClusterInventory(**(values | given))
 
 
-def health(cluster: str, status: str = "healthy", at: datetime = NOW, *, why: str = "", **given: Any) -> Health:
+def health(cluster: str, status: str = "healthy", /, at: datetime = NOW, *, why: str = "", **given: Any) -> Health:
     """A cluster's health; an unknown one was last heard of 21 minutes ago."""
     state = HealthStatus(status)
     is_known = state is not HealthStatus.UNKNOWN
@@ -180,7 +180,7 @@ def changed(
     )
 
 
-def finding(cluster: str, finding_id: str, at: datetime = NOW, **given: Any) -> Finding:
+def finding(cluster: str, finding_id: str, /, at: datetime = NOW, **given: Any) -> Finding:
     """A hand edit of a Deployment."""
     values = {
         "finding_id": finding_id,
@@ -199,7 +199,7 @@ def finding(cluster: str, finding_id: str, at: datetime = NOW, **given: Any) -> 
     return Finding(**(values | given))
 
 
-def verdict(cluster: str, word: Verdict = Verdict.IN_SYNC, at: datetime = NOW, **given: Any) -> OwnerVerdict:
+def verdict(cluster: str, word: Verdict = Verdict.IN_SYNC, /, at: datetime = NOW, **given: Any) -> OwnerVerdict:
     owner = given.get("owner", kustomization("apps"))
     values = {
         "verdict_id": f"verdict-{cluster}-{owner.name}",
@@ -212,7 +212,7 @@ def verdict(cluster: str, word: Verdict = Verdict.IN_SYNC, at: datetime = NOW, *
     return OwnerVerdict(**(values | given))
 
 
-def member(cluster: str, at: datetime = NOW, **given: Any) -> IncidentMember:
+def member(cluster: str, /, at: datetime = NOW, **given: Any) -> IncidentMember:
     values = {
         "cluster": ref(cluster),
         "object": kustomization("apps"),
@@ -249,7 +249,7 @@ def incident(sites: Mapping[str, str], at: datetime = NOW, *, commit: GitCommit 
     return Incident(**(values | given))
 
 
-def command(cluster: str, command_id: str, at: datetime = NOW, **given: Any) -> Command:
+def command(cluster: str, command_id: str, /, at: datetime = NOW, **given: Any) -> Command:
     values = {
         "command_id": command_id,
         "verb": Verb.RECONCILE,
@@ -265,7 +265,7 @@ def command(cluster: str, command_id: str, at: datetime = NOW, **given: Any) -> 
     return Command(**(values | given))
 
 
-def outcome(order: Command, result: OutcomeResult, *, took_seconds: float = 4, **given: Any) -> Outcome:
+def outcome(order: Command, result: OutcomeResult, /, *, took_seconds: float = 4, **given: Any) -> Outcome:
     """What came of a command; but for `accepted` it ended after so many seconds."""
     at = order.issued_at + timedelta(seconds=took_seconds)
     ends = {} if result == OutcomeResult.ACCEPTED else {"finished_at": at}
@@ -286,7 +286,7 @@ def outcome(order: Command, result: OutcomeResult, *, took_seconds: float = 4, *
     return Outcome(**(values | given))
 
 
-def decision(decision_id: str, result: DecisionResult, *codes: str, at: datetime = NOW, **given: Any) -> Decision:
+def decision(decision_id: str, result: DecisionResult, /, *codes: str, at: datetime = NOW, **given: Any) -> Decision:
     values = {
         "decision_id": decision_id,
         "finding_ids": ("f1",),

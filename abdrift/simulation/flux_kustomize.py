@@ -2,12 +2,11 @@
 
 from abdrift.simulation import flux_apply
 from abdrift.simulation.errors import ApiError
-from abdrift.simulation.flux_source import artifact_sha
-from abdrift.simulation.kinds import Kind
-from abdrift.simulation.objects import Object, condition, digest, name_of, namespace_of
-from abdrift.simulation.runtime import FINALIZER, Reconciler, drop_conditions, set_condition
+from abdrift.simulation.flux_source import SourceFollower, artifact_sha
+from abdrift.simulation.objects import Object, condition, digest, namespace_of
+from abdrift.simulation.runtime import FINALIZER, drop_conditions, set_condition
 from abdrift.simulation.schedule import go_duration, parse_duration_seconds
-from abdrift.simulation.storage import Change, Key
+from abdrift.simulation.storage import Key
 
 _REVISION = "kustomize.toolkit.fluxcd.io/revision"
 _COMMIT_STATUS = "kustomize.toolkit.fluxcd.io/commit_status"
@@ -16,25 +15,13 @@ _HEALTH_POLL_SECONDS = 1.0
 _SOURCE_RETRY_SECONDS = 30.0
 
 
-class KustomizationReconciler(Reconciler):
+class KustomizationReconciler(SourceFollower):
     """Applies a path of a source: on its interval, a new artifact, a new spec, or request."""
 
     kind_name = "Kustomization"
     manager = "kustomize-controller"
     status_manager = "gotk-kustomize-controller"
-
-    def observe(self, kind: Kind, change: Change) -> None:
-        """Reconcile what is built from a new artifact."""
-        super().observe(kind, change)
-        if kind.name != "GitRepository" or change.new is None:
-            return
-        source = change.new.value()
-        if change.old is not None and artifact_sha(change.old.value()) == artifact_sha(source):
-            return
-        for obj in self.runtime.api.list(self.kind):
-            ref = obj["spec"]["sourceRef"]
-            if (ref.get("namespace") or namespace_of(obj), ref["name"]) == (namespace_of(source), name_of(source)):
-                self.enqueue((namespace_of(obj), name_of(obj)), 0.05)
+    follows_after_seconds = 0.05
 
     def begin(self, key: Key, obj: Object) -> None:
         """Start: settle deletion and suspension, else say that work is under way and apply after a moment."""

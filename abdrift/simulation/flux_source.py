@@ -109,24 +109,30 @@ class GitRepositoryReconciler(Reconciler):
         self.write_status(obj, lambda: self.done(key))
 
 
-class HelmChartReconciler(Reconciler):
-    """Packages charts out of a GitRepository's artifact."""
+class SourceFollower(Reconciler):
+    """Reconciles what is made of a GitRepository when it has a new artifact, after `follows_after_seconds`."""
 
-    kind_name = "HelmChart"
-    manager = status_manager = "source-controller"
+    follows_after_seconds = 0.02
 
     def observe(self, kind: Kind, change: Change) -> None:
-        """Repackage the charts of a source's new artifact."""
+        """Reconcile what rests on a source's new artifact."""
         super().observe(kind, change)
         if kind.name != "GitRepository" or change.new is None:
             return
         source = change.new.value()
         if change.old is not None and artifact_sha(change.old.value()) == artifact_sha(source):
             return
-        for chart in self.runtime.api.list(self.kind):
-            followed = (namespace_of(chart), chart["spec"]["sourceRef"]["name"])
-            if followed == (namespace_of(source), name_of(source)):
-                self.enqueue((namespace_of(chart), name_of(chart)))
+        for obj in self.runtime.api.list(self.kind):
+            ref = obj["spec"]["sourceRef"]
+            if (ref.get("namespace") or namespace_of(obj), ref["name"]) == (namespace_of(source), name_of(source)):
+                self.enqueue((namespace_of(obj), name_of(obj)), self.follows_after_seconds)
+
+
+class HelmChartReconciler(SourceFollower):
+    """Packages charts out of a GitRepository's artifact."""
+
+    kind_name = "HelmChart"
+    manager = status_manager = "source-controller"
 
     def begin(self, key: Key, obj: Object) -> None:  # noqa: ARG002  the base class hands it over
         """Package after a moment."""

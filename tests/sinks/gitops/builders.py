@@ -1,14 +1,15 @@
 """Commands and Flux objects as the sink's tests need them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from abdrift.facts.base import ClusterRef, ObjectRef
-from abdrift.facts.commands import Command, Verb
+from abdrift.facts.commands import Command
 from abdrift.signing import Signer, Trust
 from abdrift.topics import COMMAND
+from tests import facts
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
@@ -26,19 +27,12 @@ RELEASE = ObjectRef(
 
 def command(**changes: Any) -> Command:
     values: dict[str, Any] = {
-        "command_id": "c1",
-        "verb": Verb.RECONCILE,
         "cluster": ClusterRef(name="edge-1", uid=UID),
         "target": APP,
-        "finding_ids": ("f1",),
         "expected_revision": "main@sha1:aaa",
-        "reason": "drift",
         "policy": "default@1",
-        "issued_at": NOW,
-        "expires_at": NOW + timedelta(seconds=300),
-        "fencing": 7,
     }
-    return Command(**(values | changes))
+    return facts.command("edge-1", "c1", NOW, **(values | changes))
 
 
 def signed(given: Command, signer: Signer = SIGNER) -> dict[str, Any]:
