@@ -13,14 +13,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.terminal_theme import TerminalTheme
 
-from abdrift.cli.view import Scene, View
+from abdrift.cli.view import Scene, View, newest_findings
 from abdrift.observed import Observed
 
 _FRAME_SECONDS: Final = 0.25
 _PICTURE_SIZE: Final = (132, 40)
 """Columns and lines, whatever the terminal's are."""
-_PICTURE_FINDINGS, _PICTURE_COMMANDS = 12, 5
+_PICTURE_FINDINGS, _PICTURE_COMMANDS = 10, 5
 """How many of each fit into it."""
+_INCIDENT_WORTH: Final = 10
 _THEME: Final = TerminalTheme(
     (22, 26, 33),
     (208, 212, 220),
@@ -101,12 +102,17 @@ class Camera:
 
 
 def _worth(seen: Observed) -> int:
-    """Return how much a picture shows: kinds of open findings, closed ones below them, commands that did their work."""
-    is_open = seen.open_findings
-    room_for_closed = min(_PICTURE_FINDINGS - len(is_open), len(seen.findings) - len(is_open), 4)
+    """Return how much a picture shows: an incident with its author, kinds of open findings, closed ones, commands."""
+    shown = newest_findings(seen)[:_PICTURE_FINDINGS]
+    is_open = [finding for finding in shown if finding["state"] == "open"]
     newest = list(seen.commands)[-_PICTURE_COMMANDS:]
     corrected = sum(1 for each in newest if each in seen.outcomes and seen.outcomes[each]["result"] == "corrected")
-    return 2 * len({finding["kind"] for finding in is_open}) + max(0, room_for_closed) + min(3, corrected)
+    told = any(
+        each["state"] == "open" and (each["cause"].get("commit") or {}).get("author")
+        for each in seen.incidents.values()
+    )
+    kinds = len({finding["kind"] for finding in is_open})
+    return _INCIDENT_WORTH * told + 2 * kinds + min(4, len(shown) - len(is_open)) + min(3, corrected)
 
 
 @contextlib.asynccontextmanager

@@ -240,7 +240,7 @@ def _columns(blocks: Sequence[Text], width: int, rows: int = 0) -> list[Text] | 
 def _legend(scene: Scene) -> Text:
     counts = Counter(scene.seen.clusters.get(cluster, "unknown") for cluster in scene.sites)
     drifted = {finding["cluster"]["name"] for finding in scene.seen.open_findings}
-    legend = Text("clusters   ", style=GREY, no_wrap=True, overflow="ellipsis")
+    legend = Text(no_wrap=True, overflow="ellipsis")
     for status, (mark, colour) in STATUS.items():
         legend.append(f"{mark} {counts[status]} {status}  ", style=colour)
     legend.append(f"{DRIFTED[0]} {len(drifted)} off course", style=DRIFTED[1])
@@ -251,7 +251,7 @@ def _legend(scene: Scene) -> Text:
 
 def _workloads(scene: Scene) -> Text:
     counts = scene.seen.workloads
-    line = Text("workloads  ", style=GREY, no_wrap=True, overflow="ellipsis")
+    line = Text("workloads: ", style=GREY, no_wrap=True, overflow="ellipsis")
     for status, (mark, colour) in STATUS.items():
         line.append(f"{mark} {counts[status]:,} {status}  ", style=colour)
     return line
@@ -318,6 +318,15 @@ def _incident_cells(incident: Mapping[str, Any], now_ms: int, *, wide: bool) -> 
     return [mark, lasted, title, Text(f"{reach} clusters still" if wide else reach, style=colour)]
 
 
+def newest_findings(seen: Observed) -> list[Mapping[str, Any]]:
+    """Return the findings in the order in which they are shown: the newest open one first, the closed ones last."""
+    return sorted(
+        seen.findings.values(),
+        key=lambda f: (f["state"] == "open", _ms(f["times"], "closed_at") or _ms(f["times"], "opened_at") or 0),
+        reverse=True,
+    )
+
+
 def _found(scene: Scene, rows: int, *, wide: bool) -> Table:
     """Return the newest findings: the open ones, then as there is room those that were closed last."""
     table = Table(box=None, pad_edge=False, expand=True, header_style=GREY)
@@ -330,14 +339,9 @@ def _found(scene: Scene, rows: int, *, wide: bool) -> Table:
     table.add_column("what", ratio=1, no_wrap=True, overflow="ellipsis")
     if wide:
         table.add_column("by", width=17, no_wrap=True, overflow="ellipsis")
-        table.add_column("now", min_width=18, max_width=26, no_wrap=True, overflow="ellipsis")
-    ordered = sorted(
-        scene.seen.findings.values(),
-        key=lambda f: (f["state"] == "open", _ms(f["times"], "closed_at") or _ms(f["times"], "opened_at") or 0),
-        reverse=True,
-    )
+        table.add_column("now", min_width=18, max_width=20, no_wrap=True, overflow="ellipsis")
     answers = _answers(scene.seen)
-    for finding in ordered[: max(0, rows)]:
+    for finding in newest_findings(scene.seen)[: max(0, rows)]:
         table.add_row(*_finding_cells(finding, answers.get(finding["finding_id"]), scene.now_ms, wide=wide))
     return table
 

@@ -1,9 +1,11 @@
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from abdrift.cli.live import Camera
 from abdrift.cli.view import Phase, Scene, View
 from abdrift.observed import Line, Observed
 
@@ -132,7 +134,7 @@ def test_workloads_are_counted_by_health(width: int, height: int) -> None:
     what = scene()
     for name, degraded in (("a", 0), ("b", 2)):
         what.seen.namespaces[name] = {"healthy": 600, "degraded": degraded, "failing": 1, "unknown": 0}
-    row = next(line for line in shown(what, width, height) if "workloads" in line)
+    row = next(line for line in shown(what, width, height) if "workloads: " in line)
     assert "● 1,200 healthy  ◐ 2 degraded  ▲ 2 failing  ○ 0 unknown" in row
 
 
@@ -176,3 +178,12 @@ def test_sites_are_counted_where_there_is_no_room_for_dots() -> None:
     large = Scene("Abdrift", Phase("x"), Observed(), many, NOW_MS)
     assert any("site3 ○250" in line for line in shown(large, 80, 24))
     assert any("site0 ○ ○ ○" in line for line in shown(scene(), 80, 24))
+
+
+def test_the_picture_is_of_an_incident_with_its_author_where_there_was_one(tmp_path: Path) -> None:
+    camera = Camera(tmp_path / "demo.svg", "demo")
+    calm, told, over = scene(finding(), finding(finding_id="f2", kind="deleted")), with_incidents(incident()), scene()
+    told.seen.incidents["i1"]["cause"] = {"commit": {"author": "mallory"}}
+    for what in (calm, told, over):
+        camera.see(what)
+    assert "mallory" in camera.path.read_text()
