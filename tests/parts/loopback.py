@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HOST = "127.0.0.1"
-# Below Linux' range for outgoing connections and below what `abdrift.broker.ports` chooses from, so that neither can
-# take a port while its owner is not started yet, or is being restarted.
-PORTS = range(7_000, 10_000)
+# Below Linux' range for outgoing connections, below what `abdrift.broker.ports` chooses from, and none that Abdrift's
+# programs listen at by default, so that nobody takes a port while its owner is not started yet, or is being restarted.
+PORTS = range(6_700, 8_400)
 PROBE_TIMEOUT_SECONDS = 2
 
 
