@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import yaml
+from aiokafka import TopicPartition
 
+from abdrift import kafka as clients
+from abdrift.topics import FLEET_INCIDENTS
+from sinks.elasticsearch.indices import FACT_TOPICS
 from tests.parts.guard import Guard
 from tests.parts.loopback import HOST, Ports
 from tests.parts.process import Part, Program
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from tests.e2e.stack import Stack
 
 WITHIN_SECONDS = 120.0
+FACTS_GROUP = "abdrift-elasticsearch-facts"
 AGAIN_SECONDS = 0.5
 """A look through all documents is not to be had for nothing."""
 
@@ -53,6 +58,22 @@ async def sinks(folder: Path, kafka: str, elasticsearch: str) -> AsyncIterator[t
         for part in parts:
             await asyncio.to_thread(part.stop)
         guard.close()
+
+
+async def indexed(kafka: str) -> None:
+    """Wait until the sink has written to Elasticsearch what the fleet's topics held when this was called."""
+    settings = clients.KafkaSettings(bootstrap_servers=kafka)
+    async with clients.admin(settings) as admin, clients.consumer(settings) as looker:
+        topics = [topic.name for topic in FACT_TOPICS.values() if topic is not FLEET_INCIDENTS]
+        counts = [(topic, await clients.partition_count(settings, topic)) for topic in topics]
+        ends = await looker.end_offsets([TopicPartition(topic, n) for topic, count in counts for n in range(count)])
+
+        async def is_done() -> bool:
+            await asyncio.sleep(AGAIN_SECONDS)
+            written = await admin.list_consumer_group_offsets(FACTS_GROUP)
+            return all(place in written and written[place].offset >= end for place, end in ends.items() if end)
+
+        await until(is_done, "Elasticsearch has the fleet's facts", WITHIN_SECONDS)
 
 
 def _part(folder: Path, name: str, command: Sequence[str], guard: Guard) -> Part:

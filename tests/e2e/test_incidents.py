@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.parts, pytest.mark.timeout(900)]
 
 AUTHOR, MESSAGE = "mallory <mallory@lab>", "Run more proxies"
-SETTLED_SECONDS = 2.0
-"""Without as many facts as there are clusters."""
+LOOK_SECONDS = 0.2
+"""Between two looks at a view, which share the machine with what they look at."""
 ROUTE = {"route": {"receiver": "default"}, "receivers": [{"name": "default"}]}
 
 
@@ -107,14 +107,6 @@ class Scene:
             self.stack.callback(part.stop)
             part.launch()
             await asyncio.to_thread(part.wait_ready)
-
-    def _clusters(self) -> int:
-        return len({fact.subject for fact in self.log.of_type(INVENTORY.name)})
-
-    async def _is_settled(self) -> bool:
-        before = len(self.log.facts)
-        await asyncio.sleep(SETTLED_SECONDS)
-        return len(self.log.facts) - before < self.spec.clusters
 
     async def _until(self, check: Any, what: str) -> None:
         async def holds() -> bool:
@@ -195,9 +187,11 @@ async def test_every_view_shows_whose_commit_it_was(tmp_path: Path, elasticsearc
     async with Scene(load, tmp_path) as scene:
         shows = shown.sinks(scene.folder / "data", scene.kafka, elasticsearch.url)
         exporter, page = await scene.stack.enter_async_context(shows)
+        await shown.indexed(scene.kafka)
         client = await scene.stack.enter_async_context(aiohttp.ClientSession())
 
         async def told_by(url: str) -> bool:
+            await asyncio.sleep(LOOK_SECONDS)
             async with client.get(url) as answer:
                 return MESSAGE in await answer.text()
 
@@ -218,7 +212,9 @@ async def test_every_view_shows_whose_commit_it_was(tmp_path: Path, elasticsearc
         await asyncio.gather(*watching)
         symptom_ms = scene.first_ms(FINDING.name, kind="failing")
         after_ms = {name: round(at - symptom_ms) for name, at in seen_ms.items()}
+        told = await scene.log.until(
+            lambda f: f.type == INCIDENT.name and _says(f.data, {"author": AUTHOR}), "the author"
+        )
+        after_ms["Kafka"] = told.append_ms - symptom_ms
         sys.stdout.write(f"\n{load}: ms from the first symptom until it is seen: {after_ms}\n")
-        # It makes its indices in the same moment, and shows what it has once a second.
-        assert after_ms.pop("Elasticsearch") <= 2 * load.within_seconds * 1_000
         assert max(after_ms.values()) <= load.within_seconds * 1_000, after_ms
