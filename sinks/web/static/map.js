@@ -4,7 +4,7 @@
 // Tab key; the arrows move within it and over to its neighbours. The option that stands for the cell with the focus is a
 // real element over that cell; two take turns, since a reader tells of an option only when it is another one.
 
-import { byId, fill, h, say } from "./dom.js";
+import { byId, fill, h, say, symbol } from "./dom.js";
 import { count, duration, number } from "./format.js";
 import { LABEL_PX, arrange } from "./layout.js";
 import { Sprites, palette } from "./sprites.js";
@@ -13,7 +13,32 @@ const PULSE_MS = 700;
 const PULSES_MOST = 400;
 const RATIO_MOST = 2; // beyond it a canvas costs memory that no eye rewards
 const LEAST_HEIGHT_PX = 240;
+const ILL = { failing: "failing", degraded: "degraded", unknown: "unknown", drift: "off course" };
 const NEAR_SCREEN = "300px"; // canvases further off than that give their memory back
+
+/** What stands beside a region's name: symbols, as the chips above have them with their words, for there is little room. */
+class Summary {
+  constructor() {
+    this.clusters = h("span");
+    this.well = h("span", null, "all healthy");
+    this.figures = Object.entries(ILL).map(([name, words]) => {
+      const figure = h("span");
+      return { name, figure, part: h("span", { class: "part", title: words }, symbol(name), figure, h("span", { class: "hidden" }, ` ${words}, `)) };
+    });
+    const parts = this.figures.map((each) => each.part);
+    this.element = h("p", { class: "summary" }, this.clusters, parts, this.well);
+  }
+
+  /** @param counts how many clusters are how, by the names in ILL */
+  tell(clusters, counts) {
+    say(this.clusters, count(clusters, "cluster"));
+    for (const { name, figure, part } of this.figures) {
+      say(figure, number(counts[name]));
+      part.hidden = !counts[name];
+    }
+    this.well.hidden = !clusters || Object.values(counts).some(Boolean);
+  }
+}
 
 export class FleetMap {
   /** @param open called with a cell and what takes the focus back to it */
@@ -101,13 +126,8 @@ export class FleetMap {
         counts[cell.status]++;
         drifted += cell.drift > 0 ? 1 : 0;
       }
-      const parts = [count(card.cells.length, "cluster")];
-      if (counts[2]) parts.push(`${number(counts[2])} failing`);
-      if (counts[1]) parts.push(`${number(counts[1])} degraded`);
-      if (counts[3]) parts.push(`${number(counts[3])} unknown`);
-      if (drifted) parts.push(`${number(drifted)} off course`);
-      if (parts.length === 1 && card.cells.length) parts.push("all healthy");
-      say(card.summary, parts.join(" · "));
+      const [, degraded, failing, unknown] = counts;
+      card.summary.tell(card.cells.length, { failing, degraded, unknown, drift: drifted });
     }
   }
 
@@ -133,8 +153,8 @@ export class FleetMap {
       canvas,
       options,
     );
-    const summary = h("p", { class: "summary" });
-    const element = h("section", { class: "region", "aria-labelledby": id }, h("header", null, h("h3", { id }, region.name), summary), list);
+    const summary = new Summary();
+    const element = h("section", { class: "region", "aria-labelledby": id }, h("header", null, h("h3", { id }, region.name), summary.element), list);
     list.style.height = `${laid.height}px`;
     const card = { element, canvas, list, options, summary, turn: 0, width, height: laid.height, blocks: laid.blocks, cells: [], isNear: false };
     for (const block of laid.blocks) {

@@ -5,7 +5,8 @@ import { clock, count, duration, iso, number, object, path, revision, shortened,
 
 const AGAIN_MS = 400; // facts come in flocks
 const LONG = 240;
-const CORRECTS = { yes: "A reconcile puts it back.", no: "A reconcile leaves it.", unknown: "Whether a reconcile puts it back is not known." };
+const CORRECTS = { yes: "A reconcile would put it back", no: "A reconcile would not put it back", unknown: "Whether a reconcile would put it back is not known" };
+const LEFT = new Set(["refused", "observed", "deferred"]); // what the governor says of what it does nothing about
 const DONE = new Set(["governor", "person", "command", "outcome"]);
 const OPS = { add: "added", remove: "removed", replace: "changed" };
 
@@ -146,7 +147,7 @@ export class Panel {
       finding.contested ? "Contested: another controller rightfully owns it too." : null,
       finding.held_until ? `Held by a person until ${clock(Date.parse(finding.held_until))}.` : null,
       finding.recurrences ? `Came back ${count(finding.recurrences, "time")} after it was corrected.` : null,
-      closed === null ? CORRECTS[finding.reconcile_corrects] : null,
+      closed === null ? corrects(finding) : null,
     ].filter(Boolean);
     return h(
       "article",
@@ -163,10 +164,10 @@ export class Panel {
         ` · ${duration((closed ?? this.fleet.now) - opened)}`,
         closed === null ? "" : ` · ${finding.closed_because ?? "closed"}`,
         finding.managers?.length ? [" · by ", h("strong", null, finding.managers.join(", "))] : null,
-        finding.owner ? ` · of ${object(finding.owner)}` : null,
+        finding.owner && object(finding.owner) !== object(finding.object) ? ` · of ${object(finding.owner)}` : null,
       ),
       facts.length ? h("p", { class: "faint" }, facts.join(" ")) : null,
-      h("p", { class: "done" }, done.length ? [h("strong", null, "Done: "), done.slice(0, 3).map((entry, place) => [place ? "; " : "", `${shortened(entry.text)} (${clock(Date.parse(entry.at))})`])] : closed === null ? h("span", { class: "faint" }, "Nothing was done about it yet.") : null),
+      this.#done(done, closed === null),
     );
   }
 
@@ -214,6 +215,12 @@ export class Panel {
     );
   }
 
+  #done(done, isOpen) {
+    if (!done.length) return isOpen ? h("p", { class: "done faint" }, "Nothing was done about it yet.") : null;
+    const told = done.slice(0, 3).map((entry, place) => [place ? "; " : "", `${shortened(entry.text)} (${clock(Date.parse(entry.at))})`]);
+    return h("p", { class: "done" }, h("strong", null, done.every((entry) => LEFT.has(entry.what)) ? "Nothing done: " : "Done: "), told);
+  }
+
   #owners(owners) {
     const sorted = [...owners].sort((one, other) => (one.verdict === "in-sync") - (other.verdict === "in-sync"));
     return h(
@@ -251,4 +258,10 @@ export class Panel {
   #folded(key, title, content) {
     return h("details", { dataset: { key } }, h("summary", { dataset: { key: `${key}-summary` } }, title), content);
   }
+}
+
+/** Return whether a reconcile would help, with the reason where one is given. */
+function corrects(finding) {
+  const why = finding.reconcile_corrects_reason;
+  return `${CORRECTS[finding.reconcile_corrects]}${why ? `: ${shortened(why)}` : ""}.`;
 }

@@ -31,6 +31,9 @@ PIXEL = """(async () => {
   return [...card.context.getImageData(...at, 1, 1).data].join(" ");
 })()"""
 """A cell's own colour: left of the middle, where neither cross nor diamond is."""
+CUT_OFF = """[...document.querySelectorAll(".summary")]
+  .filter((each) => each.scrollWidth > each.clientWidth || !each.textContent.includes("off course"))
+  .map((each) => each.textContent)"""
 PLACE = """(async () => {
   const { map, fleet } = await import("/app.js");
   const { card, x, y } = map.places.get(fleet.byName.get("%s").number);
@@ -90,6 +93,7 @@ async def test_ten_thousand_clusters_are_drawn_grouped_and_counted(chromium: Chr
         assert (drawn["placed"], drawn["known"]) == (CLUSTERS, CLUSTERS)
         assert drawn["named"] == sorted(facts.REGIONS)
         assert drawn["pitch"] >= 8
+        assert await page.js(CUT_OFF) == [], "what a region says of its clusters has room"
         healthy, failing, unknown = [await page.js(PIXEL % f"edge-{n:05}") for n in (1, 101, 17)]
         assert len({healthy, failing, unknown}) == 3, "each status has its colour"
         assert await page.until(
