@@ -117,7 +117,7 @@ class Plan(StrEnum):
     @property
     def git_interval_seconds(self) -> float:
         """How often remotes are asked. Of an incident's author they are asked at once."""
-        return 1.0 if self is Plan.EVERYTHING else 30.0
+        return 30.0 if self is Plan.BAD_REVISION else 1.0  # who applied what was pushed is behind a head that is old
 
     @property
     def wants_baselines(self) -> bool:
