@@ -19,6 +19,7 @@ from abdrift.topics import COMMAND, FINDING, OUTCOME, VERDICT
 from tests.e2e import edits
 from tests.e2e.apps import CONFIG_MAP
 from tests.parts.kube_api import ApiError
+from tests.parts.waiting import WITHIN_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -32,6 +33,8 @@ pytestmark = [pytest.mark.parts, pytest.mark.asyncio(loop_scope="session")]
 OBJECTS = 12
 REAL, SIMULATED = "real", "simulated"
 PAUSE_SECONDS = 0.15
+MANY, REFUSALS = 1_000_000, 50
+"""Requests that may be refused, and more than whoever edits makes in a second: the agent is among those refused."""
 FORBIDDEN = 403
 """What an API server says of everyone until it has read its roles."""
 
@@ -61,9 +64,14 @@ async def watches_cut(stack: Stack) -> None:
 async def history_gone(stack: Stack) -> None:
     """Silence, and what happened meanwhile is no longer to be had by a watch: 410."""
     cluster = stack.site.simulated
-    cluster.switches.refuse(503)
+    cluster.switches.refuse(503, MANY)
     cluster.switches.drop_watches()
     await asyncio.sleep(1)
+
+    async def refused() -> bool:
+        return MANY - cluster.switches.refuse_count >= REFUSALS
+
+    await until(refused, "the agent is refused")
     # Something must happen meanwhile: a watch that is up to date resumes even from a compacted history.
     cluster.storm(20)
     cluster.api.store.compact()
@@ -117,7 +125,7 @@ async def hold(app: App, until: str | None) -> None:
     await insist(lambda: app.site.alice.patch(app.owner, note, field_manager="kubectl-annotate"))
 
 
-async def insist(request: Callable[[], Awaitable[Any]], within_seconds: float = 60) -> None:
+async def insist(request: Callable[[], Awaitable[Any]], within_seconds: float = WITHIN_SECONDS) -> None:
     """Repeat a request until the API server takes it."""
     deadline = time.monotonic() + within_seconds
     while True:
