@@ -395,8 +395,11 @@ def _named(reference: Mapping[str, Any]) -> str:
 
 def _answers(seen: Observed) -> dict[str, Text]:
     """Return what is being done about each finding, by its id."""
-    left = ((each, decision) for each, decision in seen.decided.items() if decision["result"] in _LEFT_ALONE)
-    answers = {each: Text(f"- {decision['reasons'][0]['code']}", style=AMBER) for each, decision in left}
+    answers = {
+        each: Text(f"- {decision['reasons'][0]['code']}", style=AMBER)
+        for each, decision in seen.decided.items()
+        if decision["result"] in _LEFT_ALONE and decision["reasons"]
+    }
     answers.update({first: Text("waits for a person", style=MAGENTA) for first in seen.awaiting})
     for command_id, command in seen.commands.items():
         outcome = seen.outcomes.get(command_id)
