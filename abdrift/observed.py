@@ -39,8 +39,8 @@ class Observed:
     """When Kafka took the first fact of each finding and of each incident, in milliseconds since the epoch."""
     incidents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Every incident seen, newest revision, by id."""
-    opened_with: dict[str, frozenset[str]] = field(default_factory=dict)
-    """The findings that were an incident's symptoms when it was first told of, by the incident's id."""
+    opened_with: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Of each incident the findings that were its symptoms when it was first told of, with their clusters."""
     verdicts: dict[str, str] = field(default_factory=dict)
     """What is known of each GitOps object, by verdict id."""
     commands: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -104,8 +104,9 @@ class Observed:
         if before is not None and before["revision"] >= data["revision"]:
             return
         self.incidents[event.subject] = data
-        findings = (each for member in data["members"] for each in member.get("finding_ids", ()))
-        self.opened_with.setdefault(event.subject, frozenset(findings))
+        if before is None:
+            told = ((each, m["cluster"]["name"]) for m in data["members"] for each in m.get("finding_ids", ()))
+            self.opened_with[event.subject] = dict(told)
         if before is None or before["state"] != data["state"]:
             ended = f" ({data['closed_because']})" if data["state"] == "closed" else ""
             self._line(event, "incident", f"{data['title']}{ended}")

@@ -28,14 +28,14 @@ def observed_findings(seen: Observed) -> list[dict[str, Any]]:
 def symptom_to_incident_ms(seen: Observed) -> list[float]:
     """Return how long after the first of the findings that it opened with each incident was in Kafka for all to read.
 
-    What was an earlier incident's symptom says nothing of how fast a later one was seen: who is behind a bad revision
-    is, from the revert on, behind that.
+    Clusters that an earlier incident had say nothing of how fast a later one was seen: who is behind a bad revision is,
+    from the revert on, behind that.
     """
     delays, before = list[float](), set[str]()
     for incident_id in sorted(seen.incidents, key=lambda each: seen.told_ms[each]):
-        members = seen.incidents[incident_id]["members"]
-        told = [seen.told_ms[one] for one in seen.opened_with[incident_id] - before if one in seen.told_ms]
-        before.update(*(member.get("finding_ids", ()) for member in members), seen.opened_with[incident_id])
+        findings = seen.opened_with[incident_id].items()
+        told = [seen.told_ms[one] for one, cluster in findings if cluster not in before and one in seen.told_ms]
+        before.update(member["cluster"]["name"] for member in seen.incidents[incident_id]["members"])
         if told:
             delays.append(float(seen.told_ms[incident_id] - min(told)))
     return delays

@@ -60,7 +60,7 @@ def test_what_an_earlier_incident_had_for_a_symptom_times_no_later_one() -> None
     seen.told_ms = {"f-edge-0": 1_000, "f-edge-1": 1_200}
     seen.absorb(told(incident()), 1_700)
     seen.absorb(told(incident("i2")), 41_000)
-    assert symptom_to_incident_ms(seen) == [700.0], "they were symptoms of the bad revision, now of its revert"
+    assert symptom_to_incident_ms(seen) == [700.0], "those clusters had the bad revision, and are behind its revert"
 
 
 def test_the_newest_decision_stands_until_what_it_is_about_is_over() -> None:
