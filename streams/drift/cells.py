@@ -271,6 +271,8 @@ class SourceCell(Cell, frozen=True, kw_only=True, tag="source"):
     """Where it fetches from; of a HelmChart, the chart's name or path."""
     git_ref: str = ""
     artifact: str = ""
+    artifact_ms: int = 0
+    """When it fetched that, by the cluster's clock, though not after that was told; 0 where it does not say."""
     digest: str = ""
     ready: bool | None = None
     reason: str = ""

@@ -47,11 +47,18 @@ def follow(work: Work, cluster: str, before: SourceCell | None, source: SourceCe
 
 
 def head_of(work: Work, source: SourceCell) -> RemoteHead | None:
-    """Return the head of what a GitRepository follows, where it is known."""
+    """Return the head of what a GitRepository follows, where it is known.
+
+    A source that fetched another commit since the remote was asked knows better: that head may be the older one, as
+    long as the remote can't be asked for instance.
+    """
     if not (source.url and source.git_ref):
         return None
     cell = work.get(f"remote/{source.url}", RemoteCell)
-    return detail_of(cell).heads.get(source.git_ref) if cell else None
+    head = detail_of(cell).heads.get(source.git_ref) if cell else None
+    if cell is None or head is None or (cell.observed_ms < source.artifact_ms and is_ahead(source, head)):
+        return None
+    return head
 
 
 def is_ahead(source: SourceCell, head: RemoteHead) -> bool:

@@ -13,7 +13,7 @@ from streams.drift.work import Work
 def absorb(work: Work, cluster: str, ref: Ref, document: Mapping[str, Any]) -> None:
     """Take a source's row in."""
     before = work.source(cluster, ref.id)
-    source = views.of_source(ref, document, before)
+    source = views.of_source(ref, document, before, work.now_ms)
     work.put(f"source/{cluster}/{ref.id}", source)
     cell = work.cluster(cluster)
     if ref.id not in cell.sources:

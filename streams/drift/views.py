@@ -122,7 +122,7 @@ def _chart(ref: Ref, spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     return references.object_id(references.SOURCE_GROUP, "HelmChart", namespace, name)
 
 
-def of_source(ref: Ref, document: Mapping[str, Any], before: SourceCell | None) -> SourceCell:
+def of_source(ref: Ref, document: Mapping[str, Any], before: SourceCell | None, now_ms: int) -> SourceCell:
     """Return what a source says, keeping what the step itself knows of it."""
     spec, ready = documents.part(document, "spec"), condition(document, "Ready")
     artifact = documents.part(document, "status", "artifact")
@@ -135,6 +135,7 @@ def of_source(ref: Ref, document: Mapping[str, Any], before: SourceCell | None) 
         url=str(spec.get("chart" if ref.kind == "HelmChart" else "url") or ""),
         git_ref=_git_ref(documents.part(spec, "ref")) if ref.kind == "GitRepository" else "",
         artifact=str(artifact.get("revision") or ""),
+        artifact_ms=_fetched_ms(artifact, before, now_ms),
         digest=str(artifact.get("digest") or ""),
         ready=_truth(ready.get("status")),
         reason=str(ready.get("reason") or ""),
@@ -145,6 +146,13 @@ def of_source(ref: Ref, document: Mapping[str, Any], before: SourceCell | None) 
         suspended_at_ms=suspended_at_ms,
         hold_until_ms=documents.hold_until_ms(document),
     )
+
+
+def _fetched_ms(artifact: Mapping[str, Any], before: SourceCell | None, now_ms: int) -> int:
+    """Return when an artifact was fetched. A cluster's clock may be ahead; what it tells now happened before now."""
+    if before is not None and before.artifact_ms and before.artifact == artifact.get("revision"):
+        return before.artifact_ms
+    return min(parse_rfc3339_ms(artifact.get("lastUpdateTime")) or 0, now_ms)
 
 
 def _git_ref(ref: Mapping[str, Any]) -> str:

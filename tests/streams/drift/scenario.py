@@ -213,15 +213,16 @@ def applying(**more: Any) -> Json:
     return kustomization(**{"ready": "Unknown", "reason": "Progressing", "reconciling": "Progressing", **more})
 
 
-def repository(artifact: str = REV1, **spec: Any) -> Json:
+def repository(artifact: str = REV1, *, fetched_ms: int | None = None, **spec: Any) -> Json:
     url = {"url": "https://git.example/fleet.git", "ref": {"branch": "main"}}
+    fetched = {"lastUpdateTime": rfc(fetched_ms)} if fetched_ms is not None else {}
     return {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "GitRepository",
         "metadata": {"name": "fleet", "namespace": "flux-system", "uid": "uid-fleet", "generation": 1},
         "spec": {**url, **spec},
         "status": {
-            "artifact": {"revision": artifact, "digest": "sha256:aa"},
+            "artifact": {"revision": artifact, "digest": "sha256:aa", **fetched},
             "conditions": [{"type": "Ready", "status": "True", "reason": "Succeeded", "message": "stored"}],
         },
     }

@@ -79,6 +79,24 @@ def test_a_remote_that_fails_later_keeps_what_was_known() -> None:
     assert not scenario.open()[0].evidence.complete
 
 
+def test_a_head_known_from_before_the_source_fetched_another_commit_says_nothing() -> None:
+    scenario = Scenario().policy(AT_ONCE).remote(heads("1" * 40)).proven().after(5_000)
+    scenario.see(repository(REV2, fetched_ms=scenario.now_ms)).reconciled(applied=REV2, total=3)
+    scenario.remote(RemoteDetail(error="no route")).tick(600_000)
+    assert (scenario.open(), scenario.verdict().applied_revision) == ([], REV2)
+    scenario.remote(heads())
+    assert scenario.open() == []
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 3_600_000], ids=["clocks agree", "the cluster's is ahead"])
+def test_a_remote_that_was_asked_since_and_went_back_counts(ahead_ms: int) -> None:
+    scenario = Scenario().policy(AT_ONCE).remote(heads("1" * 40)).proven().after(5_000)
+    fetched = repository(REV2, fetched_ms=scenario.now_ms + ahead_ms)
+    scenario.see(fetched).reconciled(applied=REV2, total=3).see(fetched).after(5_000).remote(heads("1" * 40))
+    (found,) = scenario.open()
+    assert (found.kind, found.desired and found.desired.revision) == ("behind", REV1)
+
+
 def test_a_remote_known_before_the_source_counts_and_another_remote_does_not() -> None:
     scenario = Scenario().policy(AT_ONCE).remote(heads()).remote(heads(), url="https://other.example").proven()
     assert scenario.kinds() == ["behind app"]
