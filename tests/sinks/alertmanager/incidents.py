@@ -21,6 +21,7 @@ def member(cluster: str, *, over: bool = False) -> IncidentMember:
 
 def incident(incident_id: str = "i1", *, clusters: int = 7, **more: Any) -> Incident:
     names = [f"edge-{number}" for number in range(clusters)]
+    held = 0 if more.get("state") == IncidentState.CLOSED else clusters
     given = {
         "commit": GitCommit(revision=BAD, author="mallory", message="Run more proxies"),
         "incident_id": incident_id,
@@ -28,7 +29,7 @@ def incident(incident_id: str = "i1", *, clusters: int = 7, **more: Any) -> Inci
         "members": tuple(map(member, names)),
         "first": member("edge-0"),
         "blast_radius": BlastRadius(
-            clusters=clusters, clusters_ever=clusters, objects=clusters, clusters_by_site={"ber1": clusters}
+            clusters=held, clusters_ever=clusters, objects=clusters, clusters_by_site={"ber1": held} if held else {}
         ),
     }
     return facts.incident(dict.fromkeys(names, "ber1"), to_datetime(T0), **(given | more))

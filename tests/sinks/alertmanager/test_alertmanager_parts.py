@@ -135,7 +135,7 @@ async def test_an_incident_is_one_alert_that_inhibits_what_it_explains_until_it_
             manager.part.launch()
             await asyncio.to_thread(manager.part.wait_ready)
             await until(lambda: known.alerts(cause=site), "a manager that was away is told what holds")
-            await known.say(closed(wall_clock_ms(), incident_id=name, cause=cause, clusters=0, opened_at=began))
+            await known.say(closed(wall_clock_ms(), incident_id=name, cause=cause, clusters=80, opened_at=began))
 
             async def over() -> bool:
                 return not await known.alerts(cause=site)
