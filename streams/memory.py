@@ -1,4 +1,4 @@
-"""How a worker gives memory back that it needed for a while.
+"""How a worker gives memory back that it needed for a while, and how seldom it looks for cycles.
 
 Steps that count by columns need tens of megabytes for a moment, each batch and each beat. glibc keeps what is freed
 below its threshold, which it raises to 32 MB as it meets such sizes: between what stays, little of it is used again.
@@ -6,6 +6,7 @@ Arrow's own pool keeps as much beside it. So large pieces are mapped one by one,
 """
 
 import ctypes
+import gc
 import sys
 from typing import Final
 
@@ -18,6 +19,8 @@ LARGE_BYTES: Final = 1 << 20
 _KEPT_BYTES: Final = 4 << 20
 """At the end of what is not mapped. Without this glibc gives each end back at once, and asks for it again."""
 _ARENAS: Final = 2
+_NEW_OBJECTS: Final = 10_000
+"""Fourteen times Python's own: a batch makes thousands of objects, all of which go with their last reference."""
 
 
 def return_what_is_freed() -> None:
@@ -29,3 +32,10 @@ def return_what_is_freed() -> None:
             mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
             mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
             mallopt(_ARENA_MAX, _ARENAS)
+
+
+def collect_seldom() -> None:
+    """Have Python look for cycles after so many new objects, and never through the libraries that are loaded."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)

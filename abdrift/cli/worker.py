@@ -12,7 +12,7 @@ from abdrift.cli.service import LogLevelOption, MetricsOption, prepare
 from abdrift.kafka import KafkaSettings
 from abdrift.keyring import Keyring
 from abdrift.processes import tell_ready
-from streams.memory import return_what_is_freed
+from streams.memory import collect_seldom, return_what_is_freed
 from streams.running import EngineError, run_process
 from streams.settings import EngineSettings
 from streams.step import AnyStep
@@ -42,6 +42,7 @@ def worker(
     """Run stream steps: signals in, facts out. As many workers as partitions share the work."""
     prepare(log_level, metrics)
     return_what_is_freed()
+    collect_seldom()
     wanted = steps or list(STEPS)
     if unknown := [name for name in wanted if name not in STEPS]:
         raise typer.BadParameter(f"no step {unknown[0]!r}; there are: {', '.join(STEPS)}", param_hint="STEPS")

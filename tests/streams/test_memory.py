@@ -1,4 +1,4 @@
-"""What a worker frees goes back, though what it keeps lies in between."""
+"""What a worker frees goes back though what it keeps lies in between, and cycles are found though seldom looked for."""
 
 from __future__ import annotations
 
@@ -28,3 +28,30 @@ def test_large_pieces_are_returned() -> None:
     grown_mib, pool = done.stdout.split()
     assert int(grown_mib) < 10, "of 120 MB that were there at once, next to nothing is in use"
     assert pool == "system"
+
+
+CYCLES = """
+import gc, weakref
+from streams.memory import collect_seldom
+
+class Node:
+    pass
+
+def cycle():
+    one = Node()
+    one.itself = one
+    return weakref.ref(one)
+
+collect_seldom()
+passes = []
+gc.callbacks.append(lambda phase, told: passes.append(phase) if phase == "start" else None)
+seen = [cycle() for _ in range(4_000)]
+print(len(passes), sum(ref() is not None for ref in seen))
+more = [cycle() for _ in range(30_000)]
+print(len(passes) > 0, sum(ref() is not None for ref in seen))
+"""
+
+
+def test_cycles_are_looked_for_seldom_and_found() -> None:
+    done = subprocess.run([sys.executable, "-c", CYCLES], capture_output=True, check=True, text=True)
+    assert done.stdout.split() == ["0", "4000", "True", "0"]
