@@ -7,20 +7,43 @@ from aiokafka import TopicPartition
 
 from abdrift import kafka
 from abdrift.kafka import KafkaSettings
+from benchmarks.measuring import RunError
 from benchmarks.oracle import TOTALS_FILE, WARNINGS_FILE
 from streams.commit import recover
 from streams.preparation import changelog_topic
 from streams.rates import RatesStep, read
+from streams.rates.state import State
 
 
 async def leave(settings: KafkaSettings, folder: Path) -> None:
-    """Write the counts that the step's changelog holds, as `benchmarks.oracle` reads them."""
+    """Write the counts that the step's changelog holds, as `benchmarks.oracle` reads them.
+
+    Raises:
+        RunError: the rows were of more than a state remembers, so what it counted is not all.
+
+    """
     tables = await _tables(settings)
     with folder.joinpath(TOTALS_FILE).open("w") as totals, folder.joinpath(WARNINGS_FILE).open("w") as warnings:
         for partition, table in tables.items():
             state = read.opened(recover(table.items()).cells, partition, len(tables))
+            refuse_what_is_not_all(state)
             totals.writelines(_lines((cluster, name, events) for cluster, name, events, _ in read.totals(state)))
             warnings.writelines(_lines(read.warnings(state)))
+
+
+def refuse_what_is_not_all(state: State) -> None:
+    """Say so where a state's bounds were reached.
+
+    Raises:
+        RunError: they were.
+
+    """
+    if full := {reason: count for reason, count in state.counters.items() if reason.endswith("-full")}:
+        told = ", ".join(f"{reason}: {count:,}" for reason, count in full.items())
+        raise RunError(
+            "the rows were of more than a partition's state remembers, which refused and counted the rest "
+            f"({told} Events); take fewer rows (--rows, --seconds)"
+        )
 
 
 def _lines(rows: Iterable[tuple[str | int, ...]]) -> Iterable[str]:
