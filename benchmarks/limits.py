@@ -4,6 +4,8 @@ import asyncio
 import sys
 from typing import Any, Final
 
+from aiokafka import TopicPartition
+
 from abdrift import frames, kafka
 from abdrift.kafka import KafkaSettings
 from abdrift.signals.events import EVENTS, columns_of, rows_of
@@ -12,21 +14,28 @@ from benchmarks.workload import Workload, WorkloadSpec
 
 _KEPT_BYTES: Final = 128 << 20
 _FETCHED_RECORDS: Final = 32
+_END_WAIT_MS: Final = 10
+"""The broker answers so soon where a partition's end was reached: waiting there for more is no limit of fetching."""
 _COLUMNS: Final = ("cluster", "namespace", "type", "object_kind", "object_name", "count", "last_ms")
 """What the job needs."""
 _SOURCE: Final = "kubernetes/bench"
 
 
 async def fetch_only(counting: Counting, bootstrap_servers: str, topic: str) -> None:
-    """Fetch frames, from the beginning again at the end, and look at nothing but their header of rows."""
-    async with kafka.consumer(KafkaSettings(bootstrap_servers=bootstrap_servers), topic) as consumer:
+    """Fetch frames, each partition again from its beginning on, and look at nothing but their header of rows."""
+    settings = KafkaSettings(bootstrap_servers=bootstrap_servers)
+    where = [TopicPartition(topic, partition) for partition in range(await kafka.partition_count(settings, topic))]
+    async with kafka.consumer(settings, fetch_max_wait_ms=_END_WAIT_MS) as consumer:
+        consumer.assign(where)
+        ends = await consumer.end_offsets(where)
+        await consumer.seek_to_beginning()
         while True:
             fetched = await consumer.getmany(timeout_ms=100, max_records=_FETCHED_RECORDS)
-            if not fetched and counting.rows:
-                await consumer.seek_to_beginning()
+            for at, records in fetched.items():
+                if records[-1].offset + 1 >= ends[at]:
+                    consumer.seek(at, 0)
             headers = (dict(record.headers) for some in fetched.values() for record in some)
-            rows = sum(int(one.get("abdrift-rows", 0)) for one in headers)
-            if counting.add(rows):
+            if counting.add(sum(int(one.get("abdrift-rows", 0)) for one in headers)):
                 return
 
 
