@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
@@ -290,6 +290,11 @@ async def partition_count(settings: KafkaSettings, topic: str) -> int:
 
     """
     return (await layout(settings)).count(topic)
+
+
+async def partitions(settings: KafkaSettings, topic: str) -> list[TopicPartition]:
+    """Return a topic's partitions, in order, as consumers are given them. Raises as `partition_count`."""
+    return [TopicPartition(topic, partition) for partition in range(await partition_count(settings, topic))]
 
 
 @contextlib.asynccontextmanager

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from aiokafka import TopicPartition
-
 from abdrift import kafka
 from abdrift.kafka import KafkaSettings
 from benchmarks.measuring import RunError
@@ -52,11 +50,9 @@ def _lines(rows: Iterable[tuple[str | int, ...]]) -> Iterable[str]:
 
 async def _tables(settings: KafkaSettings) -> dict[int, dict[bytes, bytes]]:
     """Return each partition's newest value by key. One worker wrote all of them, so none is a superseded owner's."""
-    topic = changelog_topic(RatesStep.name)
-    partitions = range(await kafka.partition_count(settings, topic))
-    tables: dict[int, dict[bytes, bytes]] = {partition: {} for partition in partitions}
+    where = await kafka.partitions(settings, changelog_topic(RatesStep.name))
+    tables: dict[int, dict[bytes, bytes]] = {at.partition: {} for at in where}
     async with kafka.consumer(settings) as consumer:
-        where = [TopicPartition(topic, partition) for partition in partitions]
         consumer.assign(where)
         for at, end in (await consumer.end_offsets(where)).items():
             while await consumer.position(at) < end:

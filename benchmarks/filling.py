@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.errors import for_code
 
@@ -56,9 +55,8 @@ async def forget(settings: KafkaSettings, *topics: str) -> None:
 
 async def rewind(settings: KafkaSettings, group: str, topic: str) -> None:
     """Have a group without members begin a topic anew: aiokafka's admin client can't delete groups."""
-    partitions = await kafka.partition_count(settings, topic)
+    where = await kafka.partitions(settings, topic)
     async with kafka.consumer(settings, group_id=group) as consumer:
-        where = [TopicPartition(topic, partition) for partition in range(partitions)]
         consumer.assign(where)
         await consumer.commit(dict.fromkeys(where, 0))
 

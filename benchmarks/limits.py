@@ -4,8 +4,6 @@ import asyncio
 import sys
 from typing import Any, Final
 
-from aiokafka import TopicPartition
-
 from abdrift import frames, kafka
 from abdrift.kafka import KafkaSettings
 from abdrift.signals.events import EVENTS, columns_of, rows_of
@@ -24,7 +22,7 @@ _SOURCE: Final = "kubernetes/bench"
 async def fetch_only(counting: Counting, bootstrap_servers: str, topic: str) -> None:
     """Fetch frames, each partition again from its beginning on, and look at nothing but their header of rows."""
     settings = KafkaSettings(bootstrap_servers=bootstrap_servers)
-    where = [TopicPartition(topic, partition) for partition in range(await kafka.partition_count(settings, topic))]
+    where = await kafka.partitions(settings, topic)
     async with kafka.consumer(settings, fetch_max_wait_ms=_END_WAIT_MS) as consumer:
         consumer.assign(where)
         ends = await consumer.end_offsets(where)

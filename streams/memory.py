@@ -20,7 +20,7 @@ _KEPT_BYTES: Final = 4 << 20
 """At the end of what is not mapped. Without this glibc gives each end back at once, and asks for it again."""
 _ARENAS: Final = 2
 _NEW_OBJECTS: Final = 10_000
-"""Fourteen times Python's own: a batch makes thousands of objects, all of which go with their last reference."""
+"""Fourteen times Python's own: a batch makes thousands of objects, nearly all of which go with their last reference."""
 
 
 def return_what_is_freed() -> None:

@@ -42,7 +42,6 @@ def worker(
     """Run stream steps: signals in, facts out. As many workers as partitions share the work."""
     prepare(log_level, metrics)
     return_what_is_freed()
-    collect_seldom()
     wanted = steps or list(STEPS)
     if unknown := [name for name in wanted if name not in STEPS]:
         raise typer.BadParameter(f"no step {unknown[0]!r}; there are: {', '.join(STEPS)}", param_hint="STEPS")
@@ -55,7 +54,10 @@ def worker(
     )
     keyring = Keyring.open(keys or paths.data_dir() / "keys", create=True)
     try:
-        run_process([_step(name, keyring) for name in wanted], settings, on_ready=tell_ready)
+        running = [_step(name, keyring) for name in wanted]
+        # Only now are all libraries loaded that it need not look through.
+        collect_seldom()
+        run_process(running, settings, on_ready=tell_ready)
     except EngineError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error

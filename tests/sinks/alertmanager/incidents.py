@@ -6,7 +6,7 @@ from typing import Any
 
 from abdrift.clock import to_datetime
 from abdrift.facts.drift import GitCommit
-from abdrift.facts.incidents import BlastRadius, Incident, IncidentMember, IncidentState
+from abdrift.facts.incidents import Incident, IncidentMember, IncidentState
 from tests import facts
 
 T0 = 1_767_225_600_000
@@ -21,16 +21,12 @@ def member(cluster: str, *, over: bool = False) -> IncidentMember:
 
 def incident(incident_id: str = "i1", *, clusters: int = 7, **more: Any) -> Incident:
     names = [f"edge-{number}" for number in range(clusters)]
-    held = 0 if more.get("state") == IncidentState.CLOSED else clusters
     given = {
         "commit": GitCommit(revision=BAD, author="mallory", message="Run more proxies"),
         "incident_id": incident_id,
         "title": f"main@bbbbbbb fails in {clusters} clusters",
         "members": tuple(map(member, names)),
         "first": member("edge-0"),
-        "blast_radius": BlastRadius(
-            clusters=held, clusters_ever=clusters, objects=clusters, clusters_by_site={"ber1": held} if held else {}
-        ),
     }
     return facts.incident(dict.fromkeys(names, "ber1"), to_datetime(T0), **(given | more))
 
